@@ -1,0 +1,68 @@
+"""The command line ``mpijob-runtime``: one file per subcommand, imported when it is called."""
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from mpijob_runtime import __version__
+from mpijob_runtime.errors import MpiJobError
+
+COMMANDS = ("launch", "plan", "worker", "hosts", "wait", "probe", "healthcheck")
+
+
+class _LazyGroup(click.Group):
+    """Imports a subcommand's module only when that subcommand is named."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"mpijob_runtime.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+
+@click.group(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Variables, exit codes and examples: see docs/reference.md in the project.",
+)
+@click.version_option(__version__, message="mpijob-runtime %(version)s")
+def group() -> None:
+    """Start, watch and explain MPI jobs inside Kubernetes pods.
+
+    \b
+    Examples:
+      mpijob-runtime launch -- python train.py
+      mpijob-runtime plan --json -- python train.py
+      mpijob-runtime wait --timeout 60
+    """
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    try:
+        result: Any = group.main(args=argv, standalone_mode=False, prog_name="mpijob-runtime")
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return 0
+    except click.ClickException as error:
+        error.show()
+        return 64
+    except click.Abort:
+        return 130
+    except MpiJobError as error:
+        sys.stderr.write(f"mpijob: error: {error}\n")
+        return error.exit_code
+    except BrokenPipeError:
+        return 141
+    return result if isinstance(result, int) else 0
+
+
+def run() -> None:
+    """Entry point of the console script."""
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""Options that several subcommands share, and how they become settings."""
+
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from mpijob_runtime.console import Console
+from mpijob_runtime.operators import HOSTFILE
+from mpijob_runtime.settings import Flags, Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+PROGRAM_SETTINGS = {"ignore_unknown_options": False, "allow_interspersed_args": False}
+
+
+def host_options(command: F) -> F:
+    """Add ``--hostfile`` and ``--host``."""
+    hostfile = click.option(
+        "--hostfile",
+        metavar="PATH",
+        help="Hosts of the job.  [default: $MPIJOB_HOSTFILE, else the operator's /etc/mpi/hostfile]",
+    )
+    host = click.option(
+        "--host",
+        metavar="NAME[:N],…",
+        help="Hosts by name; 'localhost' asks for a run in this container.",
+    )
+    return hostfile(host(command))
+
+
+def launch_options(command: F) -> F:
+    """Add the options that ``launch`` and ``plan`` have in common."""
+    ranks = click.option(
+        "-n", "ranks", type=int, metavar="RANKS", help="How many ranks.  [default: all slots]"
+    )
+    env = click.option(
+        "--env",
+        multiple=True,
+        metavar="NAME[=VALUE]",
+        help="A variable for the ranks; NAME alone takes the launcher's value. Repeatable.",
+    )
+    return ranks(host_options(wait_options(env(ending_options(command)))))
+
+
+def wait_options(command: F) -> F:
+    """Add ``--timeout``."""
+    return click.option(
+        "--timeout",
+        type=float,
+        metavar="SECONDS",
+        help="Time for all hosts to accept a login.  [default: $MPIJOB_TIMEOUT, else 600]",
+    )(command)
+
+
+def ending_options(command: F) -> F:
+    """Add ``--grace`` and ``--report``."""
+    grace = click.option(
+        "--grace",
+        type=float,
+        metavar="SECONDS",
+        help="Time for ranks to end after SIGTERM.  [default: $MPIJOB_GRACE, else 30]",
+    )
+    report = click.option(
+        "--report", metavar="PATH", help="Write the outcome as JSON.  [default: $MPIJOB_REPORT]"
+    )
+    return grace(report(command))
+
+
+def verbosity_options(command: F) -> F:
+    """Add ``-q`` and ``-v``."""
+    quiet = click.option("-q", "--quiet", is_flag=True, help="Say only warnings and errors.")
+    verbose = click.option("-v", "--verbose", is_flag=True, help="Say more.")
+    return quiet(verbose(command))
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON to stdout.")
+
+
+def read_settings(flags: Flags) -> Settings:
+    """Return the settings of this process: flags over its environment."""
+    exists = os.path.exists(HOSTFILE)
+    return Settings.from_environ(os.environ, flags=flags, hostfile_exists=exists)
+
+
+def make_console(settings: Settings, *, quiet: bool, verbose: bool) -> Console:
+    """Return the console that the flags and the environment ask for."""
+    colour = False if settings.environ.get("NO_COLOR") else None
+    least = "warning" if quiet else "debug" if verbose else "info"
+    return Console(log_format=settings.log_format, least=least, colour=colour)

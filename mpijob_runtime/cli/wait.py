@@ -1,0 +1,63 @@
+"""``mpijob-runtime wait``."""
+
+import json
+import time
+
+import click
+
+from mpijob_runtime.cli.options import (
+    host_options,
+    json_option,
+    make_console,
+    read_settings,
+    verbosity_options,
+    wait_options,
+)
+from mpijob_runtime.errors import HostsNotReadyError
+from mpijob_runtime.settings import Flags
+
+
+@click.command("wait")
+@host_options
+@wait_options
+@json_option
+@verbosity_options
+def command(
+    *,
+    hostfile: str | None,
+    host: str | None,
+    timeout: float | None,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+) -> int:
+    """Wait until every host accepts the job's ssh login.
+
+    \b
+    Examples:
+      mpijob-runtime wait --timeout 60
+      mpijob-runtime wait --host worker-0,worker-1 --json
+    """
+    from mpijob_runtime.launch import make_plan, wait_for_plan
+
+    settings = read_settings(Flags(hostfile=hostfile, host=host, timeout_seconds=timeout))
+    console = make_console(settings, quiet=quiet or as_json, verbose=verbose)
+    plan, facts = make_plan(settings, ("true",))
+    began = time.monotonic()
+    missing: dict[str, str] = {}
+    try:
+        for connection in wait_for_plan(settings, plan, facts, console).values():
+            connection.close()
+    except HostsNotReadyError as error:
+        if not as_json:
+            raise
+        missing = error.reasons
+    if as_json:
+        names = [host.name for host in plan.hosts.hosts]
+        data = {
+            "ready": [name for name in names if name not in missing],
+            "missing": missing,
+            "waited_seconds": round(time.monotonic() - began, 3),
+        }
+        click.echo(json.dumps(data, indent=2))
+    return HostsNotReadyError.exit_code if missing else 0

@@ -1,0 +1,138 @@
+"""Every error this project raises on purpose, with the exit code it ends in.
+
+    MpiJobError                       70  a bug of ours (the base is never raised)
+    ├── UsageError                    64  flags or arguments; -n beyond the slots
+    ├── InputError                    65  a file that we were given is wrong
+    │   ├── HostfileError
+    │   └── ManifestError
+    ├── HostsNotReadyError            69  hosts that did not come within the deadline
+    ├── TryAgainError                 75  preempted, or a host was lost: worth a retry
+    ├── SpreadError                   76  the ranks are not where the plan put them
+    ├── ConfigurationError            78  keys, UID, no mpirun: a retry cannot help
+    └── ProgramNotFoundError         127  the program does not exist
+
+The codes follow sysexits(3) where one fits.
+Layer: bottom; imports nothing of ours.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+class MpiJobError(Exception):
+    """Base of all errors that end a command with a message instead of a traceback.
+
+    Args:
+        message: what went wrong, where, what was found and what was wanted.
+        remedy: the next step, as a sentence; printed on a line of its own.
+    """
+
+    exit_code = 70
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  next: {self.remedy}" if self.remedy else self.message
+
+
+class UsageError(MpiJobError):
+    """The command line asks for something that cannot be."""
+
+    exit_code = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong in an input file.
+
+    Attributes:
+        line: line number, from 1; 0 if the whole file is meant.
+        found: what stands there, shortened for display.
+        wanted: what should stand there.
+        where: a field's path inside the file (``spec.slotsPerWorker``), or empty.
+    """
+
+    line: int
+    found: str
+    wanted: str
+    where: str = ""
+
+    def describe(self, path: str) -> str:
+        """Return ``path:line: where: found …, wanted …`` for people."""
+        place = f"{path}:{self.line}" if self.line else path
+        field = f" {self.where}:" if self.where else ""
+        return f"{place}:{field} found {self.found}, wanted {self.wanted}"
+
+
+class InputError(MpiJobError):
+    """A file that we were given is wrong; holds every problem in it, not only the first."""
+
+    exit_code = 65
+    kind = "input"
+    shown = 10
+
+    def __init__(self, path: str, problems: Sequence[Problem], *, remedy: str = "") -> None:
+        lines = [problem.describe(path) for problem in problems[: self.shown]]
+        if len(problems) > self.shown:
+            lines.append(f"… and {len(problems) - self.shown} more")
+        super().__init__("\n".join(lines), remedy=remedy)
+        self.path = path
+        self.problems = tuple(problems)
+
+
+class HostfileError(InputError):
+    """A hostfile is missing, empty or wrong."""
+
+    kind = "hostfile"
+
+
+class ManifestError(InputError):
+    """An MPIJob manifest is wrong or asks for what is not supported."""
+
+    kind = "manifest"
+
+
+class HostsNotReadyError(MpiJobError):
+    """Some hosts did not accept an ssh login within the deadline.
+
+    Args:
+        reasons: host name -> why it is missing.
+        waited_seconds: how long was waited.
+        total: how many hosts the job has.
+    """
+
+    exit_code = 69
+
+    def __init__(self, reasons: Mapping[str, str], *, waited_seconds: float, total: int) -> None:
+        lines = [f"{len(reasons)} of {total} hosts not ready after {waited_seconds:.1f} s:"]
+        lines += [f"  {host}: {reason}" for host, reason in reasons.items()]
+        super().__init__("\n".join(lines))
+        self.reasons = dict(reasons)
+        self.waited_seconds = waited_seconds
+
+
+class TryAgainError(MpiJobError):
+    """The job was preempted or lost a host; the same job may work later."""
+
+    exit_code = 75
+
+
+class SpreadError(MpiJobError):
+    """Ranks run elsewhere than the plan put them."""
+
+    exit_code = 76
+
+
+class ConfigurationError(MpiJobError):
+    """This container cannot do its part, and trying again will not change that."""
+
+    exit_code = 78
+
+
+class ProgramNotFoundError(MpiJobError):
+    """The program to run does not exist or is not executable."""
+
+    exit_code = 127

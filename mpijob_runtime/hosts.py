@@ -1,0 +1,214 @@
+"""Hosts and hostfiles: parse, format, count.
+
+Two spellings of a line are read: ``NAME slots=N`` (Open MPI) and ``NAME:N`` (Hydra).
+Stricter than Open MPI, whose versions disagree on most odd input: 5.0 takes a byte-order mark
+for one more host and runs there.
+
+Layer: pure; imports only errors.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mpijob_runtime.errors import HostfileError, Problem
+
+MAX_SLOTS = 1_000_000
+"""Upper bound for slots: far above any machine, far below integer trouble in mpirun."""
+
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
+_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
+_KEY = re.compile(r"([^\s=]+)\s*=\s*(\S+)")
+_SLOTS_KEYS = frozenset({"slots", "cpu", "count"})
+_MAX_SLOTS_KEYS = frozenset({"max_slots", "max-slots"})
+_SHOWN_CHARACTERS = 60
+_BYTE_ORDER_MARK = "\ufeff"
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A machine that ranks can run on.
+
+    Attributes:
+        name: the name as the hostfile has it, usually ``POD.JOB.NAMESPACE.svc``.
+        slots: how many ranks it takes; at least 1.
+    """
+
+    name: str
+    slots: int = 1
+
+    @property
+    def short_name(self) -> str:
+        """The first label of the name: the pod's name in a cluster."""
+        return self.name.split(".", 1)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Hostfile:
+    """The hosts of a job, in the order in which ranks fill them.
+
+    Attributes:
+        hosts: at least one.
+        source: the path or flag they come from, for messages.
+    """
+
+    hosts: tuple[Host, ...]
+    source: str
+
+    @property
+    def world_size(self) -> int:
+        """The sum of all slots: how many ranks fit."""
+        return sum(host.slots for host in self.hosts)
+
+
+class _LineError(Exception):
+    """What is wrong with one line: what was found and what was wanted."""
+
+    def __init__(self, found: str, wanted: str) -> None:
+        super().__init__(found, wanted)
+        self.found = found
+        self.wanted = wanted
+
+
+def parse_hostfile(data: bytes, *, path: str, default_slots: int = 1) -> Hostfile:
+    """Read a hostfile's bytes.
+
+    Args:
+        data: the file as it is.
+        path: its name, for messages.
+        default_slots: slots of a line that gives none.
+
+    Raises:
+        HostfileError: with every wrong line, each with what was found and wanted.
+    """
+    text = _decode(data, path)
+    hosts: list[Host] = []
+    problems: list[Problem] = []
+    first_line: dict[str, int] = {}
+    for number, raw in enumerate(text.split("\n"), start=1):
+        try:
+            host = _parse_line(raw, default_slots)
+            if host is None:
+                continue
+            if host.name in first_line:
+                raise _LineError(
+                    f"host {host.name} a second time",
+                    f"each host once (it is on line {first_line[host.name]})",
+                )
+        except _LineError as error:
+            problems.append(Problem(number, error.found, error.wanted))
+            continue
+        first_line[host.name] = number
+        hosts.append(host)
+    if problems:
+        raise HostfileError(path, problems, remedy=f"correct {path} and start the job again")
+    if not hosts:
+        raise _no_hosts(path, "no host in it" if text.strip() else "an empty file")
+    return Hostfile(tuple(hosts), path)
+
+
+def parse_host_list(text: str, *, source: str = "--host") -> Hostfile:
+    """Read ``NAME[:N],NAME[:N]…``, the form of the ``--host`` flag.
+
+    Raises:
+        HostfileError: for an empty list, a wrong name or count, or a name given twice.
+    """
+    lines = "\n".join(part for part in text.split(","))
+    return parse_hostfile(lines.encode(), path=source)
+
+
+def format_hostfile(hosts: Iterable[Host]) -> str:
+    """Return ``NAME slots=N`` lines, which Open MPI 4 and 5 read alike."""
+    return "".join(f"{host.name} slots={host.slots}\n" for host in hosts)
+
+
+def _no_hosts(path: str, found: str) -> HostfileError:
+    return HostfileError(
+        path,
+        [Problem(0, found, "at least one line 'NAME slots=N'")],
+        remedy="give the job worker replicas, or ask for a local run with --host localhost",
+    )
+
+
+def missing_hostfile(path: str, reason: str) -> HostfileError:
+    """Return the error for a hostfile that cannot be read."""
+    return HostfileError(
+        path,
+        [Problem(0, reason, "a readable file with a line 'NAME slots=N' per host")],
+        remedy="check --hostfile, MPIJOB_HOSTFILE and the operator's mount /etc/mpi",
+    )
+
+
+def _decode(data: bytes, path: str) -> str:
+    if b"\0" in data:
+        raise HostfileError(
+            path,
+            [Problem(data.count(b"\n", 0, data.index(b"\0")) + 1, "a zero byte", "plain text")],
+            remedy="give the hostfile, not a binary file",
+        )
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        found = f"byte 0x{data[error.start]:02x}, which is not UTF-8"
+        raise HostfileError(path, [Problem(line, found, "plain text")]) from error
+
+
+def _parse_line(raw: str, default_slots: int) -> Host | None:
+    """Return the host of a line, or None for a blank line or a comment."""
+    if raw.startswith(_BYTE_ORDER_MARK):
+        raise _LineError("a byte-order mark", "UTF-8 without one")
+    if "\r" in raw:
+        raise _LineError("a carriage return", "lines that end in a line feed alone")
+    line = raw.split("#", 1)[0].strip()
+    if not line:
+        return None
+    word, _, rest = line.partition(" ") if " " in line else line.partition("\t")
+    name, count = _split_name(word)
+    slots = _parse_keys(rest.strip(), count)
+    return Host(name, default_slots if slots is None else slots)
+
+
+def _split_name(word: str) -> tuple[str, int | None]:
+    """Split ``NAME`` or ``NAME:N``; refuse what cannot be a host name."""
+    if word.count(":") > 1 or "[" in word:
+        raise _LineError(_shown(word), "a host name (IPv6 literals have no meaning to ssh agents)")
+    name, colon, count = word.partition(":")
+    if not _NAME.fullmatch(name) or len(name) > 253:  # noqa: PLR2004 - RFC 1035's limit
+        raise _LineError(_shown(word), "a host name of letters, digits, '-', '_' and '.'")
+    return name, _parse_count(count, "slots") if colon else None
+
+
+def _parse_keys(text: str, count: int | None) -> int | None:
+    """Read ``slots=N max_slots=M`` and return the slots, or None if there are none."""
+    slots, most = count, None
+    rest = _KEY.sub("", text).strip()
+    if rest:
+        raise _LineError(_shown(rest), "'slots=N'")
+    for key, value in _KEY.findall(text):
+        if key in _SLOTS_KEYS and slots is None:
+            slots = _parse_count(value, key)
+        elif key in _SLOTS_KEYS:
+            raise _LineError(f"{_shown(key)} a second time", "the slots once")
+        elif key in _MAX_SLOTS_KEYS:
+            most = _parse_count(value, key)
+        else:
+            raise _LineError(f"key {_shown(key)}", "'slots' or 'max_slots'")
+    if most is not None and most < (slots or 1):
+        raise _LineError(f"max_slots={most} below slots={slots or 1}", "max_slots of at least that")
+    return slots
+
+
+def _parse_count(text: str, key: str) -> int:
+    wanted = f"a whole number from 1 to {MAX_SLOTS}"
+    if not (text.isascii() and text.isdigit() and len(text) <= 9):  # noqa: PLR2004 - digits
+        raise _LineError(f"{key} {_shown(text)}", wanted)
+    if not 1 <= int(text) <= MAX_SLOTS:
+        raise _LineError(f"{key} {text}", wanted)
+    return int(text)
+
+
+def _shown(text: str) -> str:
+    """Return text quoted for a message, without control characters and not too long."""
+    cut = text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
+    return repr(cut)

@@ -1,0 +1,284 @@
+"""The launcher's role: wait for the hosts, run mpirun, watch it, explain how it ended.
+
+Layer: effects; puts the other modules together.
+"""
+
+import os
+import secrets
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from types import FrameType
+from typing import NoReturn
+
+from mpijob_runtime import carried
+from mpijob_runtime.console import Console
+from mpijob_runtime.credentials import copy_key
+from mpijob_runtime.diagnose import (
+    INTERRUPTED_CODE,
+    PREEMPTED_CODE,
+    Observation,
+    diagnose,
+    find_misplaced,
+    place_ranks,
+)
+from mpijob_runtime.environ import Variable, apply_environ
+from mpijob_runtime.errors import MpiJobError
+from mpijob_runtime.facts import Facts
+from mpijob_runtime.follow import RecordFollower
+from mpijob_runtime.hosts import Hostfile, missing_hostfile, parse_host_list, parse_hostfile
+from mpijob_runtime.outcome import Outcome
+from mpijob_runtime.plan import LaunchPlan, plan_launch
+from mpijob_runtime.private_files import make_run_dir, write_private
+from mpijob_runtime.probes.container import probe_container
+from mpijob_runtime.probes.ssh import SshConnection, probe_ssh, read_identity
+from mpijob_runtime.readiness import HostChange, wait_for_hosts
+from mpijob_runtime.records import RankRecord
+from mpijob_runtime.report import publish_outcome
+from mpijob_runtime.run_dir import choose_run_dir
+from mpijob_runtime.settings import Settings
+from mpijob_runtime.ssh_files import format_known_hosts
+from mpijob_runtime.supervise import Supervisor
+from mpijob_runtime.user_entry import ensure_user_entry
+
+_STEP_SECONDS = 10.0
+_LARGEST_HOSTFILE_BYTES = 64 * 1024 * 1024
+
+
+class EndedBySignalError(Exception):
+    """An ending signal came before mpirun was started."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        super().__init__(number.name)
+        self.number = number
+
+
+def launch(
+    settings: Settings, program: Sequence[str], *, console: Console, verbatim: bool = False
+) -> int:
+    """Run a job and return the exit code of the launcher.
+
+    Args:
+        settings: what was asked.
+        program: the program with its arguments; mpirun's whole argument list if ``verbatim``.
+        console: where to say what happens.
+        verbatim: leave ``program`` to mpirun as it is.
+    """
+    began = time.monotonic()
+    try:
+        with _ending_signals_raise():
+            plan, facts = make_plan(settings, program, verbatim=verbatim)
+            connections = _prepare(settings, plan, facts, console)
+    except MpiJobError as error:
+        outcome = Outcome("not_started", error.exit_code, str(error))
+    except EndedBySignalError as error:
+        interrupted = error.number == signal.SIGINT
+        outcome = Outcome(
+            "failed" if interrupted else "preempted",
+            INTERRUPTED_CODE if interrupted else PREEMPTED_CODE,
+            f"the launcher got {error.number.name} before the job started",
+        )
+    else:
+        waited = time.monotonic() - began
+        outcome = _Run(settings, plan, connections, console, waited_seconds=waited).run()
+    publish_outcome(
+        outcome,
+        console=console,
+        report=settings.report,
+        termination_log=settings.termination_log,
+    )
+    return outcome.exit_code
+
+
+def make_plan(
+    settings: Settings, program: Sequence[str], *, verbatim: bool = False
+) -> tuple[LaunchPlan, Facts]:
+    """Probe this container and plan, touching nothing.
+
+    Raises:
+        MpiJobError: if the job cannot be planned.
+    """
+    hosts = read_hosts(settings)
+    facts = probe_container(settings)
+    run_dir = choose_run_dir(settings.environ)
+    plan = plan_launch(settings, facts, hosts, program=program, run_dir=run_dir, verbatim=verbatim)
+    return plan, facts
+
+
+def read_hosts(settings: Settings) -> Hostfile:
+    """Read the hosts that the settings name.
+
+    Raises:
+        HostfileError: if there are none, or the file is wrong.
+    """
+    if settings.host is not None:
+        return parse_host_list(settings.host, source="--host")
+    path = settings.hostfile
+    if path is None:
+        raise missing_hostfile("hostfile", "no hostfile named and no operator's /etc/mpi/hostfile")
+    try:
+        with open(path, "rb") as file:
+            data = file.read(_LARGEST_HOSTFILE_BYTES)
+    except OSError as error:
+        raise missing_hostfile(path, error.strerror or "an unreadable file") from error
+    return parse_hostfile(data, path=path, default_slots=settings.operator.default_slots)
+
+
+def wait_for_plan(
+    settings: Settings, plan: LaunchPlan, facts: Facts, console: Console
+) -> dict[str, SshConnection]:
+    """Write the private files and wait until every remote host takes our login.
+
+    Raises:
+        MpiJobError: if a host does not come, or this container's keys or user cannot work.
+    """
+    make_run_dir(plan.paths.run_dir)
+    for file in plan.files:
+        write_private(file.path, file.text)
+    if not plan.remote:
+        return {}
+    user = ensure_user_entry(facts.user, home=settings.environ.get("HOME"))
+    identity = read_identity(copy_key(facts.key, user, plan.paths), user=user.name or "")
+    write_private(plan.paths.known_hosts, format_known_hosts(identity.public_key))
+    connect = partial(
+        probe_ssh, port=settings.ssh_port, identity=identity, timeout_seconds=_STEP_SECONDS
+    )
+    return wait_for_hosts(
+        plan.remote,
+        connect,
+        timeout_seconds=settings.timeout_seconds,
+        on_change=partial(say_change, console),
+    )
+
+
+def say_change(console: Console, change: HostChange) -> None:
+    """Say one change of one host's state in one line."""
+    state = "ready" if change.refusal is None else f"not ready: {change.refusal}"
+    console.info(
+        f"[{change.ready}/{change.total}] {change.waited_seconds:5.1f} s  {change.host}: {state}",
+        host=change.host,
+        ready=change.ready,
+        total=change.total,
+        step=None if change.refusal is None else change.refusal.step,
+    )
+
+
+def _prepare(
+    settings: Settings, plan: LaunchPlan, facts: Facts, console: Console
+) -> dict[str, SshConnection]:
+    console.info(
+        f"{plan.mpi.name} {plan.mpi.version}, {len(plan.hosts.hosts)} hosts, "
+        f"{plan.hosts.world_size} slots from {plan.hosts.source} ({settings.operator.name})"
+    )
+    return wait_for_plan(settings, plan, facts, console)
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What is known of the ranks while they run."""
+
+    placed: dict[int, RankRecord]
+    told: bool = False
+
+
+class _Run:
+    """mpirun under watch, from its start to the outcome."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        plan: LaunchPlan,
+        connections: Mapping[str, SshConnection],
+        console: Console,
+        *,
+        waited_seconds: float,
+    ) -> None:
+        self._settings = settings
+        self._plan = plan
+        self._connections = connections
+        self._console = console
+        self._waited_seconds = waited_seconds
+        self._attempt = f"{int(time.time())}-{secrets.token_hex(4)}"
+        self._progress = _Progress({})
+        self._lock = threading.Lock()
+
+    def run(self) -> Outcome:
+        """Run mpirun to its end and return what came of it."""
+        follower = RecordFollower(
+            self._connections,
+            attempt=self._attempt,
+            run_dir=self._plan.paths.run_dir,
+            on_record=self._note,
+        )
+        follower.start()
+        self._began, self._began_wall = time.monotonic(), time.time()
+        try:
+            ending = self._supervisor().run()
+        except OSError as error:
+            return Outcome("not_started", 78, f"{self._plan.argv[0]}: {error.strerror}")
+        ran = time.monotonic() - self._began
+        if ending.leftovers:
+            self._console.debug(f"ended {len(ending.leftovers)} processes that outlived mpirun")
+        records, lost = follower.collect()
+        for connection in self._connections.values():
+            connection.close()
+        return diagnose(
+            Observation(
+                mpirun_code=ending.exit_code,
+                signals=tuple(ending.signals),
+                records=records,
+                planned_hosts={h.name: h.slots for h in self._plan.hosts.hosts},
+                world_size=self._plan.world_size,
+                complete=not lost,
+                lost_hosts=lost,
+                phases_seconds={"wait": self._waited_seconds, "run": ran},
+                mpirun_started=self._began_wall,
+            )
+        )
+
+    def _supervisor(self) -> Supervisor:
+        told = {carried.ATTEMPT: Variable(self._attempt, "default", "this start's id")}
+        return Supervisor(
+            self._plan.argv,
+            apply_environ(self._settings.environ, {**self._plan.environ, **told}),
+            grace_seconds=self._settings.grace_seconds,
+            on_signal=lambda number: self._console.warning(
+                f"got {number.name}: ending the job within {self._settings.grace_seconds:.0f} s"
+            ),
+        )
+
+    def _note(self, record: RankRecord) -> None:
+        """Take a record as it arrives, and say when the last rank has started."""
+        if record.event != "start":
+            if record.failed:
+                self._console.debug(f"rank {record.rank} on {record.host} ended badly")
+            return
+        progress = self._progress
+        progress.placed[record.rank] = record
+        if len(progress.placed) == record.world_size and not progress.told:
+            progress.told = True
+            hosts = {r.host for r in progress.placed.values()}
+            seconds = time.monotonic() - self._began
+            self._console.info(
+                f"{record.world_size} ranks started on {len(hosts)} hosts in {seconds:.1f} s"
+            )
+
+
+@contextmanager
+def _ending_signals_raise() -> Iterator[None]:
+    """Let an ending signal leave any wait; PID 1 would not even notice it otherwise."""
+
+    def leave(number: int, _frame: FrameType | None) -> NoReturn:
+        raise EndedBySignalError(signal.Signals(number))
+
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    former = {number: signal.signal(number, leave) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)

@@ -1,0 +1,130 @@
+"""The outcome of a launch: what came of it, in JSON and in words.
+
+Layer: pure; imports records.
+"""
+
+import signal as signals
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+Result = Literal["succeeded", "failed", "preempted", "not_started"]
+
+MOST_BYTES = 4096
+"""Kubernetes keeps this much of a termination log."""
+
+_SHOWN_HOSTS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class FirstFailure:
+    """The rank that failed first.
+
+    Attributes:
+        rank: its number.
+        host: where it ran.
+        exit_code: its exit code, or None if a signal ended it.
+        signal: number of that signal, or None.
+        cause: one sentence.
+        evidence: what supports the cause, a sentence each.
+    """
+
+    rank: int | None
+    host: str | None
+    exit_code: int | None
+    signal: int | None
+    cause: str
+    evidence: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a launch.
+
+    Attributes:
+        outcome: the result; the authority, while exit codes are hints.
+        exit_code: what the launcher ends with.
+        reason: one sentence, or more lines for an error.
+        first_failure: who failed first, or None.
+        ranks_started: how many ranks are known to have started.
+        world_size: how many there were to be, or None if nothing told.
+        hosts: host -> the ranks that started there; every host of the plan is in it.
+        phases_seconds: ``wait``, ``start`` and ``run``, as far as the job came.
+    """
+
+    outcome: Result
+    exit_code: int
+    reason: str
+    first_failure: FirstFailure | None = None
+    ranks_started: int = 0
+    world_size: int | None = None
+    hosts: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    phases_seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, object]:
+        """Return the outcome as plain data."""
+        data = asdict(self)
+        data["hosts"] = [{"name": n, "ranks": list(r)} for n, r in self.hosts.items()]
+        data["phases_seconds"] = {k: round(v, 3) for k, v in self.phases_seconds.items()}
+        return data
+
+
+def describe_exit(exit_code: int | None, signal: int | None) -> str:
+    """Return ``exit code 3`` or ``signal 9 (SIGKILL)``."""
+    if signal is None:
+        return f"exit code {exit_code}"
+    try:
+        return f"signal {signal} ({signals.Signals(signal).name})"
+    except ValueError:
+        return f"signal {signal}"
+
+
+def format_outcome(outcome: Outcome) -> str:
+    """Return the outcome for people, first the result, 4,096 bytes at most."""
+    lines = [f"{outcome.outcome.replace('_', ' ')}: {outcome.reason}"]
+    failure = outcome.first_failure
+    if failure is not None:
+        lines += [f"  {sentence}" for sentence in failure.evidence]
+    if outcome.ranks_started:
+        size = outcome.world_size or outcome.ranks_started
+        used = sum(1 for ranks in outcome.hosts.values() if ranks)
+        lines.append(f"  {outcome.ranks_started} of {size} ranks started on {used} hosts")
+        lines += _host_lines(outcome.hosts)
+    if outcome.phases_seconds:
+        phases = ", ".join(f"{name} {s:.1f} s" for name, s in outcome.phases_seconds.items())
+        lines.append(f"  phases: {phases}")
+    return _cut("\n".join(lines) + "\n")
+
+
+def _host_lines(hosts: Mapping[str, Sequence[int]]) -> list[str]:
+    shown = list(hosts.items())[:_SHOWN_HOSTS]
+    width = max(len(name.split(".", 1)[0]) for name, _ in shown)
+    lines = []
+    for name, ranks in shown:
+        text = format_ranks(ranks) if ranks else "no rank"
+        lines.append(f"    {name.split('.', 1)[0]:<{width}}  {text}")
+    if len(hosts) > _SHOWN_HOSTS:
+        lines.append(f"    … and {len(hosts) - _SHOWN_HOSTS} more hosts")
+    return lines
+
+
+def format_ranks(ranks: Sequence[int]) -> str:
+    """Return ``rank 3`` or ``ranks 0-3,6``."""
+    if len(ranks) == 1:
+        return f"rank {ranks[0]}"
+    spans: list[list[int]] = []
+    for rank in sorted(ranks):
+        if spans and rank == spans[-1][1] + 1:
+            spans[-1][1] = rank
+        else:
+            spans.append([rank, rank])
+    texts = (str(a) if a == b else f"{a}-{b}" for a, b in spans)
+    return "ranks " + ",".join(texts)
+
+
+def _cut(text: str) -> str:
+    data = text.encode()
+    if len(data) <= MOST_BYTES:
+        return text
+    ending = "…\n"
+    return data[: MOST_BYTES - len(ending.encode())].decode(errors="ignore") + ending

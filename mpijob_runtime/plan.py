@@ -1,0 +1,139 @@
+"""The launch plan: everything decided, nothing done.
+
+Layer: pure; imports environ, hosts, mpirun, settings, ssh_files.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mpijob_runtime.environ import (
+    Paths,
+    Variable,
+    assemble_environ,
+    shown_value,
+)
+from mpijob_runtime.errors import UsageError
+from mpijob_runtime.facts import Facts, MpiFacts
+from mpijob_runtime.hosts import Host, Hostfile, format_hostfile
+from mpijob_runtime.mpirun import select_mpi
+from mpijob_runtime.settings import Settings
+from mpijob_runtime.ssh_files import format_ssh_config
+
+LOCAL_NAMES = frozenset({"localhost", "127.0.0.1"})
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateFile:
+    """A file that a launch writes before it starts mpirun."""
+
+    path: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchPlan:
+    """What a launch runs.
+
+    Attributes:
+        mpi: the MPI that starts the ranks.
+        hosts: where they may run.
+        remote: names of hosts that are reached by ssh.
+        world_size: how many ranks, or None where the user's own mpirun arguments say it.
+        argv: the command.
+        environ: the variables that were decided, over the environment that was given.
+        files: what must be written first, in the run directory.
+        paths: the run directory's layout.
+    """
+
+    mpi: MpiFacts
+    hosts: Hostfile
+    remote: tuple[str, ...]
+    world_size: int | None
+    argv: tuple[str, ...]
+    environ: dict[str, Variable]
+    files: tuple[PrivateFile, ...]
+    paths: Paths
+
+    def to_json(self) -> dict[str, object]:
+        """Return the plan as plain data; values of secret variables are masked."""
+        return {
+            "mpi": {"name": self.mpi.name, "version": self.mpi.version},
+            "hosts": hosts_to_json(self.hosts.hosts),
+            "world_size": self.world_size,
+            "argv": list(self.argv),
+            "environ": {
+                name: {"value": shown_value(name, v.value), "source": v.source, "why": v.why}
+                for name, v in self.environ.items()
+            },
+        }
+
+
+def hosts_to_json(hosts: Sequence[Host]) -> list[dict[str, str | int]]:
+    """Return hosts as plain data."""
+    return [{"name": host.name, "slots": host.slots} for host in hosts]
+
+
+def is_local(host: Host, hostname: str) -> bool:
+    """Tell whether a host is this container itself."""
+    return host.name in LOCAL_NAMES or hostname in (host.name, host.short_name)
+
+
+def plan_launch(
+    settings: Settings,
+    facts: Facts,
+    hosts: Hostfile,
+    *,
+    program: Sequence[str],
+    run_dir: str,
+    verbatim: bool = False,
+) -> LaunchPlan:
+    """Decide what to run.
+
+    Args:
+        settings: what was asked.
+        facts: what this container shows.
+        hosts: the job's hosts.
+        program: the program and its arguments.
+        run_dir: directory of the private files.
+        verbatim: ``program`` is a whole argument list for mpirun, to be left as it is.
+
+    Raises:
+        UsageError: if more ranks are asked for than there are slots.
+        ConfigurationError: if no MPI was found that this package drives.
+    """
+    mpi = select_mpi(facts.mpi)
+    ranks = None if verbatim else _ranks(settings, hosts)
+    paths = Paths(run_dir)
+    argv = (
+        (mpi.mpirun, *program)
+        if ranks is None
+        else mpi.argv(ranks=ranks, program=program)
+    )
+    assert facts.mpi is not None  # noqa: S101 - select_mpi has raised
+    return LaunchPlan(
+        mpi=facts.mpi,
+        hosts=hosts,
+        remote=tuple(h.name for h in hosts.hosts if not is_local(h, facts.system.hostname)),
+        world_size=ranks,
+        argv=argv,
+        environ=assemble_environ(settings, facts, hosts, major=mpi.major, paths=paths),
+        files=(
+            PrivateFile(paths.hostfile, format_hostfile(hosts.hosts)),
+            PrivateFile(paths.ssh_config, format_ssh_config(paths, port=settings.ssh_port)),
+        ),
+        paths=paths,
+    )
+
+
+def _ranks(settings: Settings, hosts: Hostfile) -> int:
+    if settings.ranks is None:
+        return hosts.world_size
+    if settings.ranks > hosts.world_size:
+        slots = " + ".join(str(host.slots) for host in hosts.hosts[:16])
+        slots += " + …" if len(hosts.hosts) > 16 else ""  # noqa: PLR2004 - a line's worth
+        message = (
+            f"-n {settings.ranks}: {len(hosts.hosts)} hosts in {hosts.source} have "
+            f"{slots} = {hosts.world_size} slots"
+        )
+        raise UsageError(message, remedy="raise slotsPerWorker or Worker.replicas, or lower -n")
+    return settings.ranks

@@ -1,0 +1,260 @@
+"""Settings: what was asked, by flag, variable or operator.
+
+``Settings.from_environ`` is the only reader of environment variables of the launcher and the
+worker. Precedence: flag > ``MPIJOB_…`` variable > operator > default.
+
+Layer: pure; imports errors and operators.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from mpijob_runtime.carried import INSIDE
+from mpijob_runtime.errors import UsageError
+from mpijob_runtime.operators import Operator, recognise_operator
+
+
+@dataclass(frozen=True, slots=True)
+class SettingVariable:
+    """One ``MPIJOB_…`` variable: the reference in docs/ is made from this table.
+
+    Attributes:
+        name: the variable.
+        default: what holds without it, for people.
+        meaning: one sentence.
+        flag: the flag that overrides it, or empty.
+    """
+
+    name: str
+    default: str
+    meaning: str
+    flag: str = ""
+
+
+VARIABLES = (
+    SettingVariable(
+        "MPIJOB_HOSTFILE", "the operator's, /etc/mpi/hostfile", "Hosts of the job.", "--hostfile"
+    ),
+    SettingVariable(
+        "MPIJOB_TIMEOUT", "600", "Seconds that all hosts have to accept an ssh login.", "--timeout"
+    ),
+    SettingVariable(
+        "MPIJOB_GRACE", "30", "Seconds between SIGTERM and SIGKILL when a job is ended.", "--grace"
+    ),
+    SettingVariable("MPIJOB_REPORT", "none", "Path for the outcome as JSON.", "--report"),
+    SettingVariable("MPIJOB_SSH_PORT", "2222", "Port of sshd on the workers."),
+    SettingVariable(
+        "MPIJOB_SSH_DIR",
+        "~/.ssh, /root/.ssh, then the mount table",
+        "Directory that holds the job's ssh key.",
+    ),
+    SettingVariable(
+        "MPIJOB_RUN_DIR",
+        "/dev/shm/mpijob-UID, else /tmp/mpijob-UID",
+        "Directory for private files; made with mode 0700.",
+    ),
+    SettingVariable(
+        "MPIJOB_TERMINATION_LOG",
+        "/dev/termination-log",
+        "File for the outcome in words, as Kubernetes shows it.",
+    ),
+    SettingVariable(
+        "MPIJOB_RANK_WRAPPER",
+        "/usr/local/lib/mpijob/rank",
+        "Executable that daemons put before each rank; empty for none.",
+    ),
+    SettingVariable("MPIJOB_MPIRUN", "the first real one on PATH", "The mpirun to start."),
+    SettingVariable(
+        "MPIJOB_MASTER_PORT", "29500", "MASTER_PORT of torch.distributed (torchrun's default)."
+    ),
+    SettingVariable("MPIJOB_LOG_FORMAT", "text", "text, or json for one object a line."),
+    SettingVariable("MPIJOB_SHIM", "on", "off makes mpirun, mpiexec and sshd the plain programs."),
+)
+"""Every variable that this package reads from a container's environment."""
+
+RANK_WRAPPER = "/usr/local/lib/mpijob/rank"
+"""Where the images have the wrapper around each rank."""
+
+_SSH_PORT = 2222
+_MASTER_PORT = 29500
+_LARGEST_PORT = 65535
+_LONGEST_SECONDS = 30 * 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What the command line said; None or empty where it said nothing.
+
+    Attributes:
+        ranks: ``-n``.
+        hostfile: ``--hostfile``.
+        host: ``--host``.
+        timeout_seconds: ``--timeout``.
+        grace_seconds: ``--grace``.
+        report: ``--report``.
+        env: ``--env`` items, ``NAME`` or ``NAME=VALUE``.
+    """
+
+    ranks: int | None = None
+    hostfile: str | None = None
+    host: str | None = None
+    timeout_seconds: float | None = None
+    grace_seconds: float | None = None
+    report: str | None = None
+    env: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What was asked of a launcher or a worker, resolved.
+
+    Attributes:
+        operator: what the operator gave.
+        environ: the whole environment, as given.
+        hostfile: path to read hosts from, or None.
+        host: text of ``--host``, which wins over the hostfile, or None.
+        ranks: how many ranks, or None for all slots.
+        forwarded: variables for the ranks, name to value.
+        timeout_seconds: how long hosts may take to come.
+        grace_seconds: how long ranks may take to end.
+        report: path for the outcome as JSON, or None.
+        termination_log: path for the outcome in words.
+        ssh_port: port of sshd on the workers.
+        ssh_dir: where the key is, or None to look for it.
+        run_dir: directory for private files, or None for the default.
+        rank_wrapper: executable around each rank, or None for none.
+        mpirun: the mpirun to use, or None to look on PATH.
+        master_port: ``MASTER_PORT`` for the ranks.
+        log_format: ``text`` or ``json``.
+        shim: whether the shims do anything.
+        inside: whether this process was started by one of ours.
+    """
+
+    operator: Operator
+    environ: Mapping[str, str] = field(repr=False)
+    hostfile: str | None
+    host: str | None
+    ranks: int | None
+    forwarded: Mapping[str, str]
+    timeout_seconds: float
+    grace_seconds: float
+    report: str | None
+    termination_log: str
+    ssh_port: int
+    ssh_dir: str | None
+    run_dir: str | None
+    rank_wrapper: str | None
+    mpirun: str | None
+    master_port: int
+    log_format: str
+    shim: bool
+    inside: bool
+
+    @classmethod
+    def from_environ(
+        cls,
+        environ: Mapping[str, str],
+        *,
+        flags: Flags | None = None,
+        hostfile_exists: bool = False,
+    ) -> "Settings":
+        """Resolve flags, variables and what the operator gave.
+
+        Args:
+            environ: the container's environment.
+            flags: the command line's words.
+            hostfile_exists: whether the operator's hostfile is mounted.
+
+        Raises:
+            UsageError: if a flag or variable has a value that cannot be.
+        """
+        flags = flags or Flags()
+        operator = recognise_operator(environ, hostfile_exists=hostfile_exists)
+        read = _Reader(environ)
+        if flags.ranks is not None and flags.ranks < 1:
+            message = f"-n {flags.ranks}: found {flags.ranks} ranks, wanted at least 1"
+            raise UsageError(message)
+        return cls(
+            operator=operator,
+            environ=MappingProxyType(dict(environ)),
+            hostfile=flags.hostfile or read.text("MPIJOB_HOSTFILE") or operator.hostfile,
+            host=flags.host,
+            ranks=flags.ranks,
+            forwarded=parse_env_flags(flags.env, environ),
+            timeout_seconds=read.seconds("MPIJOB_TIMEOUT", 600.0, flags.timeout_seconds),
+            grace_seconds=read.seconds("MPIJOB_GRACE", 30.0, flags.grace_seconds),
+            report=flags.report or read.text("MPIJOB_REPORT"),
+            termination_log=read.text("MPIJOB_TERMINATION_LOG") or "/dev/termination-log",
+            ssh_port=read.port("MPIJOB_SSH_PORT", _SSH_PORT),
+            ssh_dir=read.text("MPIJOB_SSH_DIR"),
+            run_dir=read.text("MPIJOB_RUN_DIR"),
+            rank_wrapper=environ.get("MPIJOB_RANK_WRAPPER", RANK_WRAPPER) or None,
+            mpirun=read.text("MPIJOB_MPIRUN"),
+            master_port=read.port("MPIJOB_MASTER_PORT", _MASTER_PORT),
+            log_format=read.choice("MPIJOB_LOG_FORMAT", ("text", "json")),
+            shim=read.choice("MPIJOB_SHIM", ("on", "off")) == "on",
+            inside=INSIDE in environ,
+        )
+
+
+class _Reader:
+    """Reads ``MPIJOB_…`` variables and names the variable in every complaint."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    def text(self, name: str) -> str | None:
+        return self._environ.get(name) or None
+
+    def seconds(self, name: str, default: float, flag: float | None) -> float:
+        text = self._environ.get(name) if flag is None else str(flag)
+        if not text:
+            return default
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not 0 <= value <= _LONGEST_SECONDS:
+            raise self._wrong(name, text, f"seconds from 0 to {_LONGEST_SECONDS:.0f}")
+        return value
+
+    def port(self, name: str, default: int) -> int:
+        text = self._environ.get(name)
+        if not text:
+            return default
+        if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= _LARGEST_PORT):
+            raise self._wrong(name, text, f"a port from 1 to {_LARGEST_PORT}")
+        return int(text)
+
+    def choice(self, name: str, choices: Sequence[str]) -> str:
+        text = self._environ.get(name) or choices[0]
+        if text not in choices:
+            raise self._wrong(name, text, " or ".join(choices))
+        return text
+
+    @staticmethod
+    def _wrong(name: str, found: str, wanted: str) -> UsageError:
+        flag = next((v.flag for v in VARIABLES if v.name == name and v.flag), "")
+        where = f"{name} ({flag})" if flag else name
+        return UsageError(f"{where}: found {found[:40]!r}, wanted {wanted}")
+
+
+def parse_env_flags(items: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that ``--env NAME[=VALUE]`` items name, with their values.
+
+    Raises:
+        UsageError: for an impossible name, or a NAME that is not set here.
+    """
+    forwarded: dict[str, str] = {}
+    for item in items:
+        name, equals, value = item.partition("=")
+        if not name.isidentifier() or not name.isascii():
+            message = f"--env {item!r}: found {name!r}, wanted NAME or NAME=VALUE"
+            raise UsageError(message)
+        if not equals and name not in environ:
+            message = f"--env {name}: not set in the launcher's environment"
+            raise UsageError(message, remedy=f"give a value: --env {name}=VALUE")
+        forwarded[name] = value if equals else environ[name]
+    return forwarded

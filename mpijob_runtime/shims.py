@@ -1,0 +1,104 @@
+"""What the images have under the names mpirun, mpiexec, sshd and as ENTRYPOINT.
+
+Operators replace an image's ENTRYPOINT, so our work has to hang on the programs that they call.
+Without evidence of an operator a shim is the plain program.
+
+Layer: effects (exec); heavy modules are imported only once it is clear that they are needed.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from mpijob_runtime.operators import HOSTFILE
+from mpijob_runtime.settings import Settings
+
+_QUESTIONS = frozenset({"-h", "--help", "-help", "-V", "--version", "-version"})
+
+
+def mpirun() -> int:
+    """Run a user's ``mpirun …`` as a launch, its arguments left as they are."""
+    name, arguments = os.path.basename(sys.argv[0]), sys.argv[1:]
+    settings = _read_settings()
+    if not arguments or arguments[0] in _QUESTIONS or not _is_launcher(settings):
+        _exec_plain(settings, name, arguments)
+    from mpijob_runtime.console import Console
+    from mpijob_runtime.launch import launch
+
+    console = Console(log_format=settings.log_format)
+    return launch(settings, arguments, console=console, verbatim=True)
+
+
+def sshd() -> int:
+    """Run a worker's ``sshd …`` under supervision, with the job's key."""
+    arguments = sys.argv[1:]
+    settings = _read_settings()
+    from mpijob_runtime import worker
+    from mpijob_runtime.console import Console
+    from mpijob_runtime.errors import MpiJobError
+    from mpijob_runtime.probes.system import probe_user
+
+    console = Console(log_format=settings.log_format)
+    try:
+        plain = worker.only_asks(arguments) or not settings.shim or settings.inside
+        if plain or worker.find_job_key(settings, probe_user()) is None:
+            path = worker.find_sshd()
+            os.execv(path, (path, *arguments))  # noqa: S606 - sshd wants an absolute argv[0]
+        return worker.run_worker(settings, arguments, console=console)
+    except MpiJobError as error:
+        console.error(str(error))
+        _leave_word(settings, str(error))
+        return error.exit_code
+
+
+def entrypoint() -> NoReturn:
+    """Give this user a name if it needs one, then become the command."""
+    from mpijob_runtime.errors import MpiJobError
+    from mpijob_runtime.probes.system import probe_user
+    from mpijob_runtime.user_entry import ensure_user_entry
+
+    try:
+        ensure_user_entry(probe_user(), home=os.environ.get("HOME"))
+    except MpiJobError as error:  # plain programs run without a name, too
+        sys.stderr.write(f"mpijob: warning: {error}\n")
+    argv = sys.argv[1:] or ["mpijob-runtime", "--help"]
+    try:
+        os.execvp(argv[0], argv)  # noqa: S606 - the container's command, as given
+    except OSError as error:
+        sys.stderr.write(f"mpijob: {argv[0]}: {error.strerror}\n")
+        sys.exit(127 if isinstance(error, FileNotFoundError) else 126)
+
+
+def _read_settings() -> Settings:
+    from mpijob_runtime.errors import MpiJobError
+
+    try:
+        return Settings.from_environ(os.environ, hostfile_exists=os.path.exists(HOSTFILE))
+    except MpiJobError as error:
+        sys.stderr.write(f"mpijob: error: {error}\n")
+        sys.exit(error.exit_code)
+
+
+def _is_launcher(settings: Settings) -> bool:
+    active = settings.shim and not settings.inside
+    return active and settings.operator.role == "launcher"
+
+
+def _exec_plain(settings: Settings, name: str, arguments: Sequence[str]) -> NoReturn:
+    from mpijob_runtime.probes.mpi import find_program
+
+    path = find_program(name, settings.environ.get("PATH", os.defpath))
+    if path is None:
+        sys.stderr.write(f"mpijob: error: no real {name} on PATH behind this shim\n")
+        sys.exit(127)
+    os.execv(path, (path, *arguments))  # noqa: S606 - the very program that was asked for
+
+
+def _leave_word(settings: Settings, text: str) -> None:
+    """Write why a worker cannot start where ``kubectl describe`` shows it."""
+    try:
+        with open(settings.termination_log, "r+", encoding="utf-8") as file:
+            file.write(text[:4000] + "\n")
+    except OSError:
+        return

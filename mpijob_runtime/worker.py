@@ -1,0 +1,173 @@
+"""The worker's role: sshd in the foreground, with the job's key, under any user.
+
+Layer: effects; puts the other modules together. Imports neither paramiko nor psutil's probes
+that it does not need: a worker must be up in a moment.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from mpijob_runtime import carried
+from mpijob_runtime.console import Console
+from mpijob_runtime.credentials import copy_key, read_authorized_keys
+from mpijob_runtime.environ import Paths
+from mpijob_runtime.errors import ConfigurationError
+from mpijob_runtime.facts import KeyFacts, SystemFacts, UserFacts
+from mpijob_runtime.private_files import make_run_dir, write_private
+from mpijob_runtime.probes.keys import find_key
+from mpijob_runtime.probes.system import probe_system, probe_user, read_text
+from mpijob_runtime.run_dir import choose_run_dir
+from mpijob_runtime.settings import Settings
+from mpijob_runtime.ssh_files import KEY_TYPES, sshd_options
+from mpijob_runtime.supervise import Supervisor
+from mpijob_runtime.user_entry import ensure_user_entry
+
+SSHD = "/usr/lib/mpijob/sshd"
+"""The real sshd, which dpkg-divert has moved here; ours is /usr/sbin/sshd."""
+
+_PLAIN_SSHD = "/usr/sbin/sshd"
+_ROOT_NEEDS = ("SETUID", "SETGID", "SYS_CHROOT")
+_PRIVILEGE_SEPARATION = "/run/sshd"
+_OF_THE_SESSION = ("PATH", "LD_LIBRARY_PATH")
+
+
+def find_sshd() -> str:
+    """Return the path of the real sshd.
+
+    Raises:
+        ConfigurationError: if there is none.
+    """
+    for path in (SSHD, _PLAIN_SSHD):
+        if os.access(path, os.X_OK):
+            return path
+    message = f"no sshd: found none at {SSHD} or {_PLAIN_SSHD}"
+    raise ConfigurationError(message, remedy="install openssh-server, or use our images")
+
+
+def find_job_key(settings: Settings, user: UserFacts) -> KeyFacts | None:
+    """Return the job's key in this container, if there is any sign of one."""
+    return find_key(
+        given=settings.ssh_dir,
+        home=user.home or settings.environ.get("HOME"),
+        mounts=read_text("/proc/self/mounts"),
+    )
+
+
+def prepare_worker(settings: Settings, arguments: Sequence[str]) -> tuple[str, ...]:
+    """Make this container fit for sshd and return the command that runs it.
+
+    Args:
+        settings: what was asked.
+        arguments: sshd arguments from the pod's spec; they stand before ours and so win.
+
+    Raises:
+        ConfigurationError: if the key, the user or the privileges cannot work.
+    """
+    user = ensure_user_entry(probe_user(), home=settings.environ.get("HOME"))
+    _check_privileges(user, probe_system())
+    run_dir = choose_run_dir(settings.environ)
+    paths = Paths(run_dir)
+    make_run_dir(run_dir)
+    key = find_job_key(settings, user)
+    copy = copy_key(key, user, paths)
+    assert key is not None  # noqa: S101 - copy_key has raised
+    public = read_public_key(copy)
+    authorized = f"{run_dir}/authorized_keys"
+    write_private(authorized, read_authorized_keys(key) or f"{public}\n")
+    write_private(f"{run_dir}/{carried.WORKER_PID}", str(os.getpid()))
+    session = [f"{carried.RUN_DIR}={run_dir}", *_session_items(settings)]
+    ours = sshd_options(paths, authorized_keys=authorized, port=settings.ssh_port, session=session)
+    return (find_sshd(), *arguments, *ours)
+
+
+def read_public_key(path: str) -> str:
+    """Return ``TYPE BASE64`` of a private key, by ssh-keygen.
+
+    Raises:
+        ConfigurationError: if it is not a key, or one of a kind that FIPS 140-2 refuses.
+    """
+    remedy = "give the job an ECDSA P-256/384/521 or RSA-2048+ key without a passphrase"
+    answer = subprocess.run(  # noqa: S603 - a constant command and our own path
+        ("/usr/bin/ssh-keygen", "-y", "-P", "", "-f", path),
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    words = answer.stdout.split()
+    if answer.returncode or len(words) < 2:  # noqa: PLR2004 - type and key
+        message = f"{path}: not a usable private key: {answer.stderr.strip()}"
+        raise ConfigurationError(message, remedy=remedy)
+    if words[0] not in KEY_TYPES:
+        message = f"{path}: found a key of type {words[0]}, which FIPS 140-2 does not approve"
+        raise ConfigurationError(message, remedy=remedy)
+    return " ".join(words[:2])
+
+
+def run_worker(settings: Settings, arguments: Sequence[str], *, console: Console) -> int:
+    """Run sshd to its end and return its exit code.
+
+    sshd must not be the pod's first process: it exits at SIGTERM, and the kernel then kills all
+    ranks at once. So it runs below us, and ranks get SIGTERM and the grace to end.
+
+    Raises:
+        ConfigurationError: as ``prepare_worker`` does.
+    """
+    argv = prepare_worker(settings, arguments)
+    if not runs_in_foreground(arguments):
+        os.execv(argv[0], argv)  # noqa: S606 - sshd puts itself into the background
+    console.info(f"worker: sshd on port {settings.ssh_port} as UID {os.geteuid()}")
+    grace = settings.grace_seconds
+    ending = Supervisor(argv, settings.environ, grace_seconds=grace, leftover_seconds=grace).run()
+    if ending.signals:
+        console.info(f"worker: ended by {ending.signals[0].name}")
+        return 0 if ending.signals[0] == signal.SIGTERM else 128 + ending.signals[0]
+    return ending.exit_code
+
+
+def runs_in_foreground(arguments: Sequence[str]) -> bool:
+    """Tell whether sshd is asked not to become a daemon (``-D``, also as ``-De``)."""
+    return any(_has_switch(word, "D") for word in arguments)
+
+
+def only_asks(arguments: Sequence[str]) -> bool:
+    """Tell whether sshd is asked a question (``-t``, ``-T``, ``-G``, ``-V``) and not to serve."""
+    return any(_has_switch(word, letter) for word in arguments for letter in "tTGV")
+
+
+_SWITCHES_WITH_VALUE = "bcCEfghkopu"
+
+
+def _has_switch(word: str, letter: str) -> bool:
+    """Tell whether a word like ``-De`` has a switch; values like in ``-fFILE`` do not count."""
+    if not word.startswith("-"):
+        return False
+    for found in word[1:]:
+        if found == letter:
+            return True
+        if found in _SWITCHES_WITH_VALUE:
+            return False
+    return False
+
+
+def _check_privileges(user: UserFacts, system: SystemFacts) -> None:
+    """Refuse what sshd would fail at only when the first login comes."""
+    missing = [name for name in _ROOT_NEEDS if name not in system.capabilities]
+    if user.uid == 0 and missing:
+        raise ConfigurationError(
+            f"sshd as root: found no capability {', '.join(missing)}, which it needs to log in",
+            remedy="run as a non-root UID (any works), or leave root these capabilities",
+        )
+    if user.uid == 0:
+        os.makedirs(_PRIVILEGE_SEPARATION, mode=0o755, exist_ok=True)
+
+
+def _session_items(settings: Settings) -> list[str]:
+    """Return what daemons need before the wrapper brings the whole environment."""
+    items = [(name, settings.environ.get(name, "")) for name in _OF_THE_SESSION]
+    return [f"{n}={v}" for n, v in items if v and not set(v) & set('"\n\\')]
+
+

@@ -210,6 +210,4 @@ DEFAULTS: tuple[Default, ...] = (
 
 def defaults_for(major: int, facts: Facts) -> tuple[Default, ...]:
     """Return the rows that hold for an Open MPI generation and these facts."""
-    return tuple(
-        row for row in DEFAULTS if row.major in (None, major) and row.applies(facts)
-    )
+    return tuple(row for row in DEFAULTS if row.major in (None, major) and row.applies(facts))

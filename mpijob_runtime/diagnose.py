@@ -1,6 +1,6 @@
 """From records and exit codes to an outcome: who failed first, and why.
 
-Layer: pure; imports outcome, plan, records.
+Layer: pure; imports outcome, records.
 """
 
 import signal as signals
@@ -25,9 +25,9 @@ class Observation:
         mpirun_code: mpirun's exit code as a shell gives it.
         signals: ending signals that the launcher was sent, in order.
         records: what the ranks' wrappers wrote.
-        planned_hosts: host name -> slots.
+        hosts: host -> the ranks that started there.
         world_size: ranks asked for, or None where mpirun's own arguments say it.
-        complete: whether the records of every host could be read.
+        misplaced: what contradicts the plan about where ranks are.
         lost_hosts: hosts whose connection broke while the job ran.
         phases_seconds: ``wait`` and ``run`` so far.
         mpirun_started: seconds since the epoch.
@@ -36,9 +36,9 @@ class Observation:
     mpirun_code: int
     signals: Sequence[signals.Signals]
     records: Sequence[RankRecord]
-    planned_hosts: Mapping[str, int]
+    hosts: Mapping[str, Sequence[int]]
     world_size: int | None
-    complete: bool
+    misplaced: Sequence[str]
     lost_hosts: Sequence[str]
     phases_seconds: Mapping[str, float]
     mpirun_started: float
@@ -47,9 +47,8 @@ class Observation:
 def diagnose(seen: Observation) -> Outcome:
     """Return the outcome that the observation supports."""
     starts = {record.rank: record for record in seen.records if record.event == "start"}
-    hosts = place_ranks(seen.planned_hosts, starts.values())
     failure = _first_failure(seen)
-    result, code, reason = _verdict(seen, hosts, failure)
+    result, code, reason = _verdict(seen, failure)
     told = [record.world_size for record in starts.values() if record.world_size > 0]
     return Outcome(
         outcome=result,
@@ -58,48 +57,33 @@ def diagnose(seen: Observation) -> Outcome:
         first_failure=failure if result != "succeeded" else None,
         ranks_started=len(starts),
         world_size=seen.world_size or (told[0] if told else None),
-        hosts=hosts,
+        hosts=seen.hosts,
         phases_seconds=_phases(seen, starts),
     )
 
 
-def place_ranks(
-    planned: Mapping[str, int], starts: "Sequence[RankRecord] | object"
-) -> dict[str, list[int]]:
-    """Return host -> ranks that started there; hosts outside the plan come last."""
-    names = {name.split(".", 1)[0]: name for name in planned}
-    placed: dict[str, list[int]] = {name: [] for name in planned}
-    for record in starts:  # type: ignore[attr-defined]
-        name = names.get(record.host.split(".", 1)[0], record.host)
-        placed.setdefault(name, []).append(record.rank)
-    return {name: sorted(ranks) for name, ranks in placed.items()}
-
-
-def find_misplaced(planned: Mapping[str, int], hosts: Mapping[str, Sequence[int]]) -> list[str]:
-    """Return what contradicts the plan: hosts with more ranks than slots, hosts not in it."""
-    wrong = []
-    for name, ranks in hosts.items():
-        slots = planned.get(name, 0)
-        if len(ranks) > slots:
-            wrong.append(f"{name}: planned at most {slots}, found {len(ranks)}: {format_ranks(ranks)}")
-    return wrong
-
-
-def _verdict(
-    seen: Observation, hosts: Mapping[str, Sequence[int]], failure: FirstFailure | None
-) -> tuple[Result, int, str]:
+def _verdict(seen: Observation, failure: FirstFailure | None) -> tuple[Result, int, str]:
+    if seen.misplaced:
+        lines = ("ranks are not where the plan put them:", *seen.misplaced)
+        return "failed", SPREAD_CODE, "\n    ".join(lines)
     if seen.signals:
-        first = seen.signals[0]
-        if first == signals.SIGINT:
-            return "failed", INTERRUPTED_CODE, "interrupted (SIGINT)"
-        reason = f"the launcher got {first.name}: the job was ended from outside"
-        return "preempted", PREEMPTED_CODE, reason
+        return _ended_from_outside(seen.signals[0])
     if seen.mpirun_code == 0:
-        return _check_success(seen, hosts)
+        return "succeeded", 0, _proof(seen)
+    return _failed(seen, failure)
+
+
+def _ended_from_outside(number: signals.Signals) -> tuple[Result, int, str]:
+    if number == signals.SIGINT:
+        return "failed", INTERRUPTED_CODE, "interrupted (SIGINT)"
+    reason = f"the launcher got {number.name}: the job was ended from outside"
+    return "preempted", PREEMPTED_CODE, reason
+
+
+def _failed(seen: Observation, failure: FirstFailure | None) -> tuple[Result, int, str]:
     if failure is not None:
-        code = seen.mpirun_code
-        if failure.exit_code == _NOT_FOUND_CODE:
-            code = _NOT_FOUND_CODE
+        not_found = failure.exit_code == _NOT_FOUND_CODE
+        code = _NOT_FOUND_CODE if not_found else seen.mpirun_code
         return "failed", code, failure.cause
     reason = f"mpirun ended with {seen.mpirun_code}, and no rank recorded a failure"
     if seen.lost_hosts:
@@ -107,18 +91,15 @@ def _verdict(
     return "failed", seen.mpirun_code, reason
 
 
-def _check_success(
-    seen: Observation, hosts: Mapping[str, Sequence[int]]
-) -> tuple[Result, int, str]:
-    """Believe an exit code of 0 only if the ranks were where the plan put them."""
-    wrong = find_misplaced(seen.planned_hosts, hosts)
-    if wrong:
-        return "failed", SPREAD_CODE, "ranks are not where the plan put them\n  " + "\n  ".join(wrong)
-    ranks = [rank for placed in hosts.values() for rank in placed]
-    used = sum(1 for placed in hosts.values() if placed)
+def _proof(seen: Observation) -> str:
+    """Return how far a success is proved by the ranks' records."""
+    ranks = sum(len(placed) for placed in seen.hosts.values())
+    used = sum(1 for placed in seen.hosts.values() if placed)
     if not ranks:
-        return "succeeded", 0, "mpirun ended with 0 (no rank left a record)"
-    return "succeeded", 0, f"{len(ranks)} ranks on {used} hosts"
+        return "mpirun ended with 0, but where its ranks ran is unproved: they left no records"
+    if seen.world_size is not None and ranks < seen.world_size:
+        return f"mpirun ended with 0, but only {ranks} of {seen.world_size} ranks left a record"
+    return f"{ranks} ranks on {used} hosts"
 
 
 def _first_failure(seen: Observation) -> FirstFailure | None:

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from mpijob_runtime import carried
 from mpijob_runtime.defaults import defaults_for
 from mpijob_runtime.facts import Facts
 from mpijob_runtime.hosts import Hostfile
-from mpijob_runtime import carried
 from mpijob_runtime.settings import Settings
 
 Source = Literal["user", "operator", "probed", "default"]
@@ -107,9 +107,7 @@ def apply_environ(base: Mapping[str, str], variables: Mapping[str, Variable]) ->
     return {**base, **decided}
 
 
-def _defaults(
-    settings: Settings, facts: Facts, *, major: int, paths: Paths
-) -> dict[str, Variable]:
+def _defaults(settings: Settings, facts: Facts, *, major: int, paths: Paths) -> dict[str, Variable]:
     places = {
         "hostfile": paths.hostfile,
         "ssh_config": paths.ssh_config,

@@ -88,15 +88,14 @@ def parse_hostfile(data: bytes, *, path: str, default_slots: int = 1) -> Hostfil
     for number, raw in enumerate(text.split("\n"), start=1):
         try:
             host = _parse_line(raw, default_slots)
-            if host is None:
-                continue
-            if host.name in first_line:
-                raise _LineError(
-                    f"host {host.name} a second time",
-                    f"each host once (it is on line {first_line[host.name]})",
-                )
         except _LineError as error:
             problems.append(Problem(number, error.found, error.wanted))
+            continue
+        if host is None:
+            continue
+        if host.name in first_line:
+            wanted = f"each host once (it is on line {first_line[host.name]})"
+            problems.append(Problem(number, f"host {host.name} a second time", wanted))
             continue
         first_line[host.name] = number
         hosts.append(host)

@@ -3,14 +3,10 @@
 Layer: effects; puts the other modules together.
 """
 
-import os
 import secrets
 import signal
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from types import FrameType
 from typing import NoReturn
@@ -23,8 +19,6 @@ from mpijob_runtime.diagnose import (
     PREEMPTED_CODE,
     Observation,
     diagnose,
-    find_misplaced,
-    place_ranks,
 )
 from mpijob_runtime.environ import Variable, apply_environ
 from mpijob_runtime.errors import MpiJobError
@@ -41,6 +35,7 @@ from mpijob_runtime.records import RankRecord
 from mpijob_runtime.report import publish_outcome
 from mpijob_runtime.run_dir import choose_run_dir
 from mpijob_runtime.settings import Settings
+from mpijob_runtime.spread import find_misplaced, place_ranks, places_itself
 from mpijob_runtime.ssh_files import format_known_hosts
 from mpijob_runtime.supervise import Supervisor
 from mpijob_runtime.user_entry import ensure_user_entry
@@ -70,21 +65,18 @@ def launch(
     """
     began = time.monotonic()
     try:
-        with _ending_signals_raise():
+        with _EndingSignals() as signals:
             plan, facts = make_plan(settings, program, verbatim=verbatim)
             connections = _prepare(settings, plan, facts, console)
+            waited = time.monotonic() - began
+            run = _Run(settings, plan, connections, console, waited_seconds=waited)
+            outcome = run.run(when_ended=signals.ignore)
     except MpiJobError as error:
-        outcome = Outcome("not_started", error.exit_code, str(error))
+        outcome = _not_started(error.exit_code, str(error), began)
     except EndedBySignalError as error:
-        interrupted = error.number == signal.SIGINT
-        outcome = Outcome(
-            "failed" if interrupted else "preempted",
-            INTERRUPTED_CODE if interrupted else PREEMPTED_CODE,
-            f"the launcher got {error.number.name} before the job started",
-        )
-    else:
-        waited = time.monotonic() - began
-        outcome = _Run(settings, plan, connections, console, waited_seconds=waited).run()
+        code = INTERRUPTED_CODE if error.number == signal.SIGINT else PREEMPTED_CODE
+        reason = f"the launcher got {error.number.name} before the job started"
+        outcome = _not_started(code, reason, began)
     publish_outcome(
         outcome,
         console=console,
@@ -92,6 +84,11 @@ def launch(
         termination_log=settings.termination_log,
     )
     return outcome.exit_code
+
+
+def _not_started(exit_code: int, reason: str, began: float) -> Outcome:
+    waited = {"wait": time.monotonic() - began}
+    return Outcome("not_started", exit_code, reason, phases_seconds=waited)
 
 
 def make_plan(
@@ -177,14 +174,6 @@ def _prepare(
     return wait_for_plan(settings, plan, facts, console)
 
 
-@dataclass(slots=True)
-class _Progress:
-    """What is known of the ranks while they run."""
-
-    placed: dict[int, RankRecord]
-    told: bool = False
-
-
 class _Run:
     """mpirun under watch, from its start to the outcome."""
 
@@ -203,11 +192,17 @@ class _Run:
         self._console = console
         self._waited_seconds = waited_seconds
         self._attempt = f"{int(time.time())}-{secrets.token_hex(4)}"
-        self._progress = _Progress({})
-        self._lock = threading.Lock()
+        self._planned = {h.name: h.slots for h in plan.hosts.hosts}
+        self._strict = plan.world_size is not None or not places_itself(plan.argv[1:])
+        self._started: dict[int, RankRecord] = {}
+        self._supervisor: Supervisor | None = None
 
-    def run(self) -> Outcome:
-        """Run mpirun to its end and return what came of it."""
+    def run(self, *, when_ended: Callable[[], None]) -> Outcome:
+        """Run mpirun to its end and return what came of it.
+
+        Args:
+            when_ended: called as soon as mpirun has ended, before the records are gathered.
+        """
         follower = RecordFollower(
             self._connections,
             attempt=self._attempt,
@@ -217,30 +212,39 @@ class _Run:
         follower.start()
         self._began, self._began_wall = time.monotonic(), time.time()
         try:
-            ending = self._supervisor().run()
+            self._supervisor = self._make_supervisor()
+            ending = self._supervisor.run()
         except OSError as error:
             return Outcome("not_started", 78, f"{self._plan.argv[0]}: {error.strerror}")
+        when_ended()
         ran = time.monotonic() - self._began
         if ending.leftovers:
             self._console.debug(f"ended {len(ending.leftovers)} processes that outlived mpirun")
         records, lost = follower.collect()
         for connection in self._connections.values():
             connection.close()
+        placed = self._place(r for r in records if r.event == "start")
         return diagnose(
             Observation(
                 mpirun_code=ending.exit_code,
                 signals=tuple(ending.signals),
                 records=records,
-                planned_hosts={h.name: h.slots for h in self._plan.hosts.hosts},
+                hosts=placed,
                 world_size=self._plan.world_size,
-                complete=not lost,
+                misplaced=self._misplaced(placed),
                 lost_hosts=lost,
                 phases_seconds={"wait": self._waited_seconds, "run": ran},
                 mpirun_started=self._began_wall,
             )
         )
 
-    def _supervisor(self) -> Supervisor:
+    def _place(self, starts: Iterable[RankRecord]) -> dict[str, list[int]]:
+        return place_ranks(self._planned, starts, aliases=self._plan.aliases)
+
+    def _misplaced(self, placed: Mapping[str, Sequence[int]]) -> list[str]:
+        return find_misplaced(self._planned, placed) if self._strict else []
+
+    def _make_supervisor(self) -> Supervisor:
         told = {carried.ATTEMPT: Variable(self._attempt, "default", "this start's id")}
         return Supervisor(
             self._plan.argv,
@@ -252,33 +256,41 @@ class _Run:
         )
 
     def _note(self, record: RankRecord) -> None:
-        """Take a record as it arrives, and say when the last rank has started."""
+        """Take a record as it arrives: stop a job in the wrong place, say when all have started."""
         if record.event != "start":
-            if record.failed:
-                self._console.debug(f"rank {record.rank} on {record.host} ended badly")
             return
-        progress = self._progress
-        progress.placed[record.rank] = record
-        if len(progress.placed) == record.world_size and not progress.told:
-            progress.told = True
-            hosts = {r.host for r in progress.placed.values()}
+        self._started[record.rank] = record
+        if self._supervisor is not None and self._misplaced(self._place(self._started.values())):
+            self._supervisor.stop()
+        elif len(self._started) == record.world_size:
+            hosts = {r.host for r in self._started.values()}
             seconds = time.monotonic() - self._began
             self._console.info(
                 f"{record.world_size} ranks started on {len(hosts)} hosts in {seconds:.1f} s"
             )
 
 
-@contextmanager
-def _ending_signals_raise() -> Iterator[None]:
-    """Let an ending signal leave any wait; PID 1 would not even notice it otherwise."""
+class _EndingSignals:
+    """Lets an ending signal leave any wait; PID 1 would not even notice it otherwise.
 
-    def leave(number: int, _frame: FrameType | None) -> NoReturn:
-        raise EndedBySignalError(signal.Signals(number))
+    While mpirun runs its supervisor has the signals; once it has ended they change nothing.
+    """
 
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-    former = {number: signal.signal(number, leave) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in former.items():
+    _NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+    def __enter__(self) -> "_EndingSignals":
+        self._former = {number: signal.signal(number, self._leave) for number in self._NUMBERS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._former.items():
             signal.signal(number, handler)
+
+    def ignore(self) -> None:
+        """Take no notice of ending signals any more: the job is over, its outcome is not told."""
+        for number in self._NUMBERS:
+            signal.signal(number, signal.SIG_IGN)
+
+    @staticmethod
+    def _leave(number: int, _frame: FrameType | None) -> NoReturn:
+        raise EndedBySignalError(signal.Signals(number))

@@ -37,7 +37,7 @@ class LaunchPlan:
     Attributes:
         mpi: the MPI that starts the ranks.
         hosts: where they may run.
-        remote: names of hosts that are reached by ssh.
+        hostname: how this container calls itself.
         world_size: how many ranks, or None where the user's own mpirun arguments say it.
         argv: the command.
         environ: the variables that were decided, over the environment that was given.
@@ -47,12 +47,22 @@ class LaunchPlan:
 
     mpi: MpiFacts
     hosts: Hostfile
-    remote: tuple[str, ...]
+    hostname: str
     world_size: int | None
     argv: tuple[str, ...]
     environ: dict[str, Variable]
     files: tuple[PrivateFile, ...]
     paths: Paths
+
+    @property
+    def remote(self) -> tuple[str, ...]:
+        """Names of the hosts that are reached by ssh."""
+        return tuple(h.name for h in self.hosts.hosts if not is_local(h, self.hostname))
+
+    @property
+    def aliases(self) -> dict[str, str]:
+        """This container's own name -> the name that the plan has for it."""
+        return {self.hostname: h.name for h in self.hosts.hosts if is_local(h, self.hostname)}
 
     def to_json(self) -> dict[str, object]:
         """Return the plan as plain data; values of secret variables are masked."""
@@ -104,16 +114,12 @@ def plan_launch(
     mpi = select_mpi(facts.mpi)
     ranks = None if verbatim else _ranks(settings, hosts)
     paths = Paths(run_dir)
-    argv = (
-        (mpi.mpirun, *program)
-        if ranks is None
-        else mpi.argv(ranks=ranks, program=program)
-    )
+    argv = (mpi.mpirun, *program) if ranks is None else mpi.argv(ranks=ranks, program=program)
     assert facts.mpi is not None  # noqa: S101 - select_mpi has raised
     return LaunchPlan(
         mpi=facts.mpi,
         hosts=hosts,
-        remote=tuple(h.name for h in hosts.hosts if not is_local(h, facts.system.hostname)),
+        hostname=facts.system.hostname,
         world_size=ranks,
         argv=argv,
         environ=assemble_environ(settings, facts, hosts, major=mpi.major, paths=paths),

@@ -135,7 +135,7 @@ def _exec(
     for number in _IGNORED_BY_PYTHON:
         libc.signal(number, ctypes.c_void_p(_SIG_DFL))
     try:
-        os.execve(program, argv, environ)
+        os.execve(program, argv, environ)  # noqa: S606 - the program that the job is for
     except OSError as error:
         _complain(environ, f"cannot run {program}: {error.strerror}")
         os._exit(_NOT_EXECUTABLE)

@@ -52,7 +52,7 @@ VARIABLES = (
     ),
     SettingVariable(
         "MPIJOB_RUN_DIR",
-        "/dev/shm/mpijob-UID, else /tmp/mpijob-UID",
+        "/dev/shm/mpijob-UID, else /tmp/mpijob-UID",  # noqa: S108 - words for people
         "Directory for private files; made with mode 0700.",
     ),
     SettingVariable(

@@ -7,7 +7,6 @@ that it does not need: a worker must be up in a moment.
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 
 from mpijob_runtime import carried
@@ -169,5 +168,3 @@ def _session_items(settings: Settings) -> list[str]:
     """Return what daemons need before the wrapper brings the whole environment."""
     items = [(name, settings.environ.get(name, "")) for name in _OF_THE_SESSION]
     return [f"{n}={v}" for n, v in items if v and not set(v) & set('"\n\\')]
-
-

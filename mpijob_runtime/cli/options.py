@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
-from mpijob_runtime.console import Console
+from mpijob_runtime.console import Console, Level
 from mpijob_runtime.operators import HOSTFILE
 from mpijob_runtime.settings import Flags, Settings
 
@@ -20,7 +20,7 @@ def host_options(command: F) -> F:
     hostfile = click.option(
         "--hostfile",
         metavar="PATH",
-        help="Hosts of the job.  [default: $MPIJOB_HOSTFILE, else the operator's /etc/mpi/hostfile]",
+        help="Hosts of the job.  [default: $MPIJOB_HOSTFILE, else /etc/mpi/hostfile]",
     )
     host = click.option(
         "--host",
@@ -87,5 +87,5 @@ def read_settings(flags: Flags) -> Settings:
 def make_console(settings: Settings, *, quiet: bool, verbose: bool) -> Console:
     """Return the console that the flags and the environment ask for."""
     colour = False if settings.environ.get("NO_COLOR") else None
-    least = "warning" if quiet else "debug" if verbose else "info"
+    least: Level = "warning" if quiet else "debug" if verbose else "info"
     return Console(log_format=settings.log_format, least=least, colour=colour)

@@ -130,9 +130,7 @@ class SshConnection:
         self._transport.close()
 
 
-def probe_ssh(
-    host: str, *, port: int, identity: Identity, timeout_seconds: float
-) -> SshConnection:
+def probe_ssh(host: str, *, port: int, identity: Identity, timeout_seconds: float) -> SshConnection:
     """Log in to a host and run a command there, once.
 
     Args:

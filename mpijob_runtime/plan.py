@@ -62,7 +62,8 @@ class LaunchPlan:
     @property
     def aliases(self) -> dict[str, str]:
         """This container's own name -> the name that the plan has for it."""
-        return {self.hostname: h.name for h in self.hosts.hosts if is_local(h, self.hostname)}
+        local = [h.name for h in self.hosts.hosts if is_local(h, self.hostname)]
+        return {self.hostname: local[0]} if local else {}
 
     def to_json(self) -> dict[str, object]:
         """Return the plan as plain data; values of secret variables are masked."""

@@ -1,0 +1,53 @@
+# mpijob-runtime: everything starts here. `make help` lists the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+BIN := .venv/bin
+LOCAL := $(BIN)/mpijob-local
+OPEN_MPI ?= 4.1
+JOB ?= ddp
+
+.PHONY: help run test image images lint unit bench lock clean host
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+run: image ## train the DDP example on a launcher and eight workers (OPEN_MPI=5.0, JOB=pi|mpi4py)
+	$(LOCAL) build --open-mpi $(OPEN_MPI) examples/$(JOB)
+	$(LOCAL) run --image mpijob-example:$(JOB)-ompi$(OPEN_MPI) examples/$(JOB)/mpijob.yaml
+
+test: host .venv/ready ## lint, unit, ssh, mpi, image and cluster tests, with coverage
+	tools/test.sh
+
+image: host .venv/ready ## build the public images for OPEN_MPI (4.1 by default)
+	$(LOCAL) build --open-mpi $(OPEN_MPI) --target runtime --target devel --target torch
+
+lint: .venv/ready ## ruff, mypy --strict, shellcheck, hadolint
+	tools/lint.sh
+
+unit: .venv/ready ## the tests that need no container
+	$(BIN)/python -m pytest tests/unit
+
+bench: host .venv/ready ## measure image sizes, start-up and our own overhead
+	$(BIN)/python benchmarks/launch/overhead.py
+
+lock: .venv/ready ## pin the Python dependencies anew, with hashes
+	tools/lock.sh
+
+clean: ## remove our containers, images and files; nothing else
+	-test ! -x $(LOCAL) || $(LOCAL) down --all
+	rm -rf .venv .build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+host:
+	@tools/host-packages.sh
+
+.venv/ready: requirements/dev.txt pyproject.toml mpijob_local/pyproject.toml
+	@tools/host-packages.sh
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable . --editable ./mpijob_local
+	touch $@

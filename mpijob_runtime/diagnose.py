@@ -10,10 +10,16 @@ from dataclasses import dataclass
 from mpijob_runtime.outcome import FirstFailure, Outcome, Result, describe_exit, format_ranks
 from mpijob_runtime.records import RankRecord
 
-PREEMPTED_CODE = 75
+TRY_AGAIN_CODE = 75
 INTERRUPTED_CODE = 130
 SPREAD_CODE = 76
 _NOT_FOUND_CODE = 127
+_NO_PROGRAM_CODES = frozenset({132, 134, 183})
+"""How Open MPI 4.1 (132, 134) and 5.0 (183) end before any rank if the program is missing."""
+
+_NO_PROGRAM_OR_FLAG_CODE = 66
+"""The same of 5.0 for a name without a slash; its own word for a wrong flag, too."""
+
 _ENDING_SIGNALS = frozenset({signals.SIGTERM, signals.SIGKILL})
 
 
@@ -54,7 +60,7 @@ def diagnose(seen: Observation) -> Outcome:
         outcome=result,
         exit_code=code,
         reason=reason,
-        first_failure=failure if result != "succeeded" else None,
+        first_failure=failure if result == "failed" and not seen.signals else None,
         ranks_started=len(starts),
         world_size=seen.world_size or (told[0] if told else None),
         hosts=seen.hosts,
@@ -68,8 +74,8 @@ def _verdict(seen: Observation, failure: FirstFailure | None) -> tuple[Result, i
         return "failed", SPREAD_CODE, "\n    ".join(lines)
     if seen.signals:
         return _ended_from_outside(seen.signals[0])
-    if seen.mpirun_code == 0:
-        return "succeeded", 0, _proof(seen)
+    if seen.mpirun_code == 0 and failure is None:
+        return _believe(seen)
     return _failed(seen, failure)
 
 
@@ -77,18 +83,47 @@ def _ended_from_outside(number: signals.Signals) -> tuple[Result, int, str]:
     if number == signals.SIGINT:
         return "failed", INTERRUPTED_CODE, "interrupted (SIGINT)"
     reason = f"the launcher got {number.name}: the job was ended from outside"
-    return "preempted", PREEMPTED_CODE, reason
+    return "preempted", TRY_AGAIN_CODE, reason
 
 
 def _failed(seen: Observation, failure: FirstFailure | None) -> tuple[Result, int, str]:
+    if failure is not None and failure.host in seen.lost_hosts:
+        return "failed", TRY_AGAIN_CODE, failure.cause
     if failure is not None:
         not_found = failure.exit_code == _NOT_FOUND_CODE
-        code = _NOT_FOUND_CODE if not_found else seen.mpirun_code
-        return "failed", code, failure.cause
+        code = seen.mpirun_code or _shell_code(failure)
+        return "failed", _NOT_FOUND_CODE if not_found else code, failure.cause
+    if _program_is_missing(seen):
+        return "not_started", _NOT_FOUND_CODE, "program not found: see mpirun's own words above"
     reason = f"mpirun ended with {seen.mpirun_code}, and no rank recorded a failure"
-    if seen.lost_hosts:
-        return "failed", PREEMPTED_CODE, f"lost {', '.join(seen.lost_hosts)}; {reason}"
     return "failed", seen.mpirun_code, reason
+
+
+def _program_is_missing(seen: Observation) -> bool:
+    """Tell a missing program by mpirun's code, where no rank has started."""
+    if any(seen.hosts.values()):
+        return False
+    ours = seen.world_size is not None
+    return seen.mpirun_code in _NO_PROGRAM_CODES or (
+        ours and seen.mpirun_code == _NO_PROGRAM_OR_FLAG_CODE
+    )
+
+
+def _believe(seen: Observation) -> tuple[Result, int, str]:
+    """Believe mpirun's 0 only if every rank that started has ended.
+
+    Open MPI 5.0.11 ends with 0 when it loses a daemon in the middle of a job (measured).
+    """
+    ended = {record.rank for record in seen.records if record.event == "exit"}
+    started = {rank for ranks in seen.hosts.values() for rank in ranks}
+    if started <= ended:
+        return "succeeded", 0, _proof(seen)
+    missing = format_ranks(sorted(started - ended))
+    return "failed", TRY_AGAIN_CODE, f"mpirun ended with 0, but {missing} never ended"
+
+
+def _shell_code(failure: FirstFailure) -> int:
+    return failure.exit_code or (128 + failure.signal if failure.signal else 1)
 
 
 def _proof(seen: Observation) -> str:
@@ -103,18 +138,21 @@ def _proof(seen: Observation) -> str:
 
 
 def _first_failure(seen: Observation) -> FirstFailure | None:
-    """Return the failed rank that mpirun's own exit code agrees with, else the earliest.
+    """Return who failed first: a rank that mpirun's code agrees with, a lost host, the earliest.
 
     Open MPI passes on the code of the first rank that it saw fail; those that it ends afterwards
-    die of SIGTERM or SIGKILL and are victims, unless nobody else failed.
+    are victims, whatever they end with. If it saw no rank fail, but a host is gone, the host is
+    the cause.
     """
     failed = sorted((r for r in seen.records if r.failed), key=lambda r: r.time_seconds)
-    if not failed:
-        return None
-    victims = {r.rank for r in failed if r.signal in _ENDING_SIGNALS and not r.oom_kills}
     agreeing = [r for r in failed if r.shell_code == seen.mpirun_code]
-    own = [r for r in failed if r.rank not in victims]
-    first = ([r for r in agreeing if r in own] or agreeing or own or failed)[0]
+    if not agreeing and seen.lost_hosts:
+        return _lost_host(seen)
+    own = [r for r in failed if r.oom_kills or r.signal not in _ENDING_SIGNALS]
+    candidates = [r for r in agreeing if r in own] or agreeing or own or failed
+    if not candidates:
+        return None
+    first = candidates[0]
     return FirstFailure(
         rank=first.rank,
         host=first.host,
@@ -122,6 +160,21 @@ def _first_failure(seen: Observation) -> FirstFailure | None:
         signal=first.signal,
         cause=_cause(first),
         evidence=_evidence(first, failed),
+    )
+
+
+def _lost_host(seen: Observation) -> FirstFailure:
+    host = seen.lost_hosts[0]
+    ranks = seen.hosts.get(host, ())
+    had = f", which had {format_ranks(ranks)}," if ranks else ""
+    others = "".join(f"; {other} as well" for other in seen.lost_hosts[1:])
+    return FirstFailure(
+        rank=min(ranks, default=None),
+        host=host,
+        exit_code=None,
+        signal=None,
+        cause=f"host {host}{had} was lost while the job ran{others}",
+        evidence=(f"our ssh connection to {host} broke; mpirun ended with {seen.mpirun_code}",),
     )
 
 

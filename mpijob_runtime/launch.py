@@ -16,7 +16,7 @@ from mpijob_runtime.console import Console
 from mpijob_runtime.credentials import copy_key
 from mpijob_runtime.diagnose import (
     INTERRUPTED_CODE,
-    PREEMPTED_CODE,
+    TRY_AGAIN_CODE,
     Observation,
     diagnose,
 )
@@ -74,7 +74,7 @@ def launch(
     except MpiJobError as error:
         outcome = _not_started(error.exit_code, str(error), began)
     except EndedBySignalError as error:
-        code = INTERRUPTED_CODE if error.number == signal.SIGINT else PREEMPTED_CODE
+        code = INTERRUPTED_CODE if error.number == signal.SIGINT else TRY_AGAIN_CODE
         reason = f"the launcher got {error.number.name} before the job started"
         outcome = _not_started(code, reason, began)
     publish_outcome(

@@ -50,3 +50,56 @@ def bare_environ(tmp_path):
         "MPIJOB_TERMINATION_LOG": str(tmp_path / "termination-log"),
         **kept,
     }
+
+
+@pytest.fixture
+def is_alive():
+    """Return a function that tells whether a process runs and is no zombie."""
+
+    def ask(pid):
+        try:
+            with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+                return file.read().rpartition(")")[2].split()[0] not in "ZX"
+        except OSError:
+            return False
+
+    return ask
+
+
+FAKE_MPIRUN = """#!/bin/sh
+# Stands in for Open MPI's mpirun: starts -n ranks here, each behind the fork agent.
+if [ "$1" = --version ]; then echo 'mpirun (Open MPI) 4.1.4'; exit 0; fi
+[ "$1" = -n ] || { echo "plain $*"; exit 0; }
+n=$2
+shift 2
+[ "$1" != --map-by ] || shift 2
+i=0
+while [ $i -lt "$n" ]; do
+  OMPI_COMM_WORLD_RANK=$i OMPI_COMM_WORLD_SIZE=$n OMPI_COMM_WORLD_LOCAL_RANK=$i \\
+  OMPI_COMM_WORLD_LOCAL_SIZE=$n $OMPI_MCA_orte_fork_agent "$@" &
+  pids="$pids $!"
+  i=$((i + 1))
+done
+trap 'kill $pids' TERM
+code=0
+for pid in $pids; do
+  wait "$pid" || { last=$?; [ $code -ne 0 ] || code=$last; }
+done
+exit $code
+"""
+
+
+@pytest.fixture
+def local_mpi(tmp_path, bare_environ):
+    """Return an environment with a stand-in for mpirun and the real rank wrapper."""
+    place = tmp_path / "mpi"
+    place.mkdir()
+    wrapper = f'#!/bin/sh\nexec {sys.executable} -m mpijob_runtime.rank "$@"\n'
+    for name, text in (("mpirun", FAKE_MPIRUN), ("rank", wrapper)):
+        (place / name).write_text(text)
+        (place / name).chmod(0o755)
+    return bare_environ | {
+        "PATH": f"{place}:{bare_environ['PATH']}",
+        "MPIJOB_RANK_WRAPPER": f"{place}/rank",
+        "MPIJOB_TERMINATION_LOG": str(tmp_path / "termination-log"),
+    }

@@ -1,0 +1,111 @@
+"""``mpijob-local run``."""
+
+import click
+
+from mpijob_local.attempts import BASE_SECONDS
+from mpijob_local.job import Outcome
+from mpijob_local.machine import podman_for
+from mpijob_local.manifest import Manifest, Overrides, load_manifest
+from mpijob_local.output import Reporter, make_console
+from mpijob_local.run import RunOptions, Workplace, run_job
+from mpijob_local.settings import LocalSettings
+from mpijob_local.validation import remarks
+
+_EPILOG = """\b
+Examples:
+  mpijob-local run examples/pi/pi.yaml
+  mpijob-local run job.yaml --image localhost/my-image --workers 8
+  mpijob-local run -q job.yaml > result.txt     the launcher's output alone
+  mpijob-local run job.yaml --ignore nodeSelector --ignore '*.volumes[1]'
+
+Exits with the launcher's exit code. Without --keep everything is removed at the end, as when
+the MPIJob is deleted.
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("manifest")
+@click.option("--image", metavar="REF", help="Use this image for all replicas.")
+@click.option("--workers", type=click.IntRange(1), metavar="N", help="Number of workers.")
+@click.option("--namespace", metavar="NAME", help="Namespace.  [default: the manifest's]")
+@click.option(
+    "--ignore",
+    multiple=True,
+    metavar="FIELD",
+    help="Leave out a field that is refused: its name, or a shell pattern of its path. Repeatable.",
+)
+@click.option("--keep", is_flag=True, help="Leave pods as cleanPodPolicy says; see ps and down.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    metavar="SECONDS",
+    help="End the run after this time, with exit code 124.",
+)
+@click.option(
+    "--backoff-seconds",
+    type=click.FloatRange(0),
+    default=BASE_SECONDS,
+    show_default=True,
+    metavar="SECONDS",
+    help="First pause between attempts of the launcher; it doubles.",
+)
+@click.option(
+    "--passwd-entry",
+    type=click.Choice(("none", "nologin")),
+    default="none",
+    show_default=True,
+    help="What a UID without a name gets: nothing as in containerd, or CRI-O's /sbin/nologin.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Only the launcher's output, without its name.")
+@click.pass_context
+def run(
+    context: click.Context,
+    *,
+    manifest: str,
+    image: str | None,
+    workers: int | None,
+    namespace: str | None,
+    ignore: tuple[str, ...],
+    keep: bool,
+    timeout: float | None,
+    backoff_seconds: float,
+    passwd_entry: str,
+    quiet: bool,
+) -> int:
+    """Run the MPIJob of a MANIFEST (- for standard input) and wait for its end."""
+    settings: LocalSettings = context.obj
+    reporter = Reporter(make_console(coloured=settings.coloured), quiet)
+    loaded = load_manifest(manifest, overrides=Overrides(image, workers, namespace), ignore=ignore)
+    _announce(loaded, reporter)
+    engine, facts = podman_for(settings)
+    options = RunOptions(
+        keep=keep,
+        timeout_seconds=timeout,
+        backoff_seconds=backoff_seconds,
+        nologin_entry=passwd_entry == "nologin",  # noqa: S105 no password
+        launcher_only=quiet,
+    )
+    place = Workplace(engine, facts, settings.home, reporter, settings.coloured)
+    outcome = run_job(loaded.job, place, options)
+    _conclude(loaded, outcome, reporter, keep=keep)
+    return outcome.exit_code
+
+
+def _announce(loaded: Manifest, reporter: Reporter) -> None:
+    for name in loaded.ignored:
+        reporter.warn(f"ignored as asked: {name}")
+    for remark in remarks(loaded.job):
+        reporter.warn(remark)
+
+
+def _conclude(loaded: Manifest, outcome: Outcome, reporter: Reporter, *, keep: bool) -> None:
+    name = loaded.job.metadata.name
+    if keep:
+        reporter.step(f"kept: mpijob-local ps; mpijob-local logs {name}; mpijob-local down {name}")
+    attempts = "1 attempt" if outcome.attempts == 1 else f"{outcome.attempts} attempts"
+    word = "Succeeded" if outcome.succeeded else f"Failed ({outcome.reason})"
+    reporter.conclude(
+        f"{name}: {word}, exit code {outcome.exit_code}, {attempts},"
+        f" {reporter.elapsed_seconds:.1f} s",
+        good=outcome.succeeded,
+    )

@@ -1,0 +1,183 @@
+"""Put a run together: claim the job, make its world, run it, remove it."""
+
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mpijob_local.attempts import BASE_SECONDS, RetryPolicy
+from mpijob_local.containers import ImageConfig
+from mpijob_local.images import check_non_root, read_images
+from mpijob_local.job import JobRun, Outcome, TimeLimits, closing
+from mpijob_local.keys import make_key_pair
+from mpijob_local.layout import HOSTFILE, PRIVATE_KEY, PUBLIC_KEY, Layout, lay_out
+from mpijob_local.machine import MachineFacts
+from mpijob_local.models import MPIJob
+from mpijob_local.network import Forwarding, create_network
+from mpijob_local.node import Node
+from mpijob_local.output import LogPrinter, Reporter
+from mpijob_local.podman import Engine
+from mpijob_local.pods import RunningPods
+from mpijob_local.removal import list_pods, remove_containers, remove_job
+from mpijob_local.signals import Interrupted
+from mpijob_local.state import JobState
+
+_CROWDED_ENV = {"OMP_NUM_THREADS": "1", "OMPI_MCA_mpi_yield_when_idle": "1"}
+"""What lets more ranks than cores make progress: idle ranks would keep the cores busy."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the command line says about a run.
+
+    Attributes:
+        keep: leave pods behind as cleanPodPolicy says instead of removing everything.
+        timeout_seconds: limit for the whole run.
+        backoff_seconds: first pause between attempts.
+        nologin_entry: imitate the passwd entry that CRI-O injects.
+        launcher_only: print the launcher's output alone, without its name.
+    """
+
+    keep: bool = False
+    timeout_seconds: float | None = None
+    backoff_seconds: float = BASE_SECONDS
+    nologin_entry: bool = False
+    launcher_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """What every run on this machine shares."""
+
+    engine: Engine
+    facts: MachineFacts
+    home: Path
+    reporter: Reporter
+    coloured: bool
+
+
+def run_job(job: MPIJob, place: Workplace, options: RunOptions) -> Outcome:
+    """Run a job to its end and clean up.
+
+    Raises:
+        UsageError: the job is running already.
+        ConfigurationError: an image is missing, or podman refuses.
+        Interrupted: by SIGINT or SIGTERM; everything has been removed.
+    """
+    layout = _layout(job, place.reporter)
+    name = f"{layout.namespace}/{layout.job}"
+    images = read_images(place.engine, (pod.container.image for pod in layout.pods))
+    for pod in layout.pods:
+        check_non_root(pod, images[pod.container.image].user)
+    state = JobState.of(place.home, namespace=layout.namespace, job=layout.job)
+    with state.claim(name):
+        # What an earlier run kept, or left when it was killed.
+        remove_job(place.engine, name, home=place.home)
+        with _removed_at_end(name, place, keep=options.keep):
+            state.empty()
+            node = _node(layout, state, place, options, images)
+            outcome = _execute(job, layout, node, place, options)
+            if options.keep:
+                _clean_pods(name, job.spec.run_policy.clean_pod_policy, place.engine)
+    return outcome
+
+
+@contextmanager
+def _removed_at_end(name: str, place: Workplace, *, keep: bool) -> Iterator[None]:
+    """Remove the job when the block ends, or only when it fails if it is to be kept."""
+    try:
+        try:
+            yield
+        except BaseException:
+            remove_job(place.engine, name, home=place.home)
+            raise
+        if not keep:
+            remove_job(place.engine, name, home=place.home)
+    except Interrupted:
+        # It may have come in the middle of the removal; it comes only once.
+        remove_job(place.engine, name, home=place.home)
+        place.reporter.warn("interrupted; everything of this run is removed")
+        raise
+
+
+def _layout(job: MPIJob, reporter: Reporter) -> Layout:
+    """Lay out the job; ranks that outnumber the cores are told to yield."""
+    layout = lay_out(job)
+    cores = len(os.sched_getaffinity(0))
+    if layout.ranks <= cores:
+        return layout
+    settings = " ".join(f"{name}={value}" for name, value in _CROWDED_ENV.items())
+    reporter.step(
+        f"{layout.ranks} slots on {cores} cores: {settings} where not set in the manifest"
+    )
+    return lay_out(job, extra_env=_CROWDED_ENV.items())
+
+
+def _node(
+    layout: Layout,
+    state: JobState,
+    place: Workplace,
+    options: RunOptions,
+    images: Mapping[str, ImageConfig],
+) -> Node:
+    """Make the job's network and its objects."""
+    run = secrets.token_hex(4)
+    if not place.facts.rootless:
+        Forwarding(place.home).remember()
+    network = create_network(
+        place.engine,
+        namespace=layout.namespace,
+        job=layout.job,
+        pods=len(layout.pods),
+        run=run,
+    )
+    place.reporter.step(f"network {network.subnet}")
+    keys = make_key_pair()
+    return Node(
+        engine=place.engine,
+        state=state,
+        network=network,
+        run=run,
+        objects={
+            PRIVATE_KEY: keys.private,
+            PUBLIC_KEY: keys.public,
+            HOSTFILE: layout.hostfile.encode(),
+        },
+        images=images,
+        nologin_entry=options.nologin_entry,
+        extra=("--security-opt=label=disable",) if place.facts.selinux else (),
+    )
+
+
+def _execute(
+    job: MPIJob, layout: Layout, node: Node, place: Workplace, options: RunOptions
+) -> Outcome:
+    policy = job.spec.run_policy
+    width = max(len(pod.hostname) for pod in layout.pods)
+    pods = RunningPods(
+        node,
+        place.reporter,
+        LogPrinter(width, coloured=place.coloured, bare=options.launcher_only),
+        restart_seconds=options.backoff_seconds,
+        with_workers=not options.launcher_only,
+    )
+    run = JobRun(
+        layout,
+        pods,
+        policy=RetryPolicy(policy.backoff_limit, layout.launcher.restarts, options.backoff_seconds),
+        limits=TimeLimits(options.timeout_seconds, policy.active_deadline_seconds),
+        reporter=place.reporter,
+    )
+    with closing(pods, run):
+        return run.execute()
+
+
+def _clean_pods(name: str, policy: str, engine: Engine) -> None:
+    """Do to the workers what the operator does when the launcher has ended (cleanPodPolicy)."""
+    workers = [pod for pod in list_pods(engine, name) if pod.role == "worker"]
+    if policy == "Running":
+        workers = [pod for pod in workers if pod.state == "running"]
+    if policy != "None":
+        remove_containers(engine, (pod.container for pod in workers))

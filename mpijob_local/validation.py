@@ -1,0 +1,155 @@
+"""Rules of the operator and the API server that look at more than one field.
+
+Layer: pure; each rule yields what is wrong at which location.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mpijob_local.models import Container, MPIJob, PodSpec, ReplicaSpec
+from mpijob_local.yamlfile import Location
+
+RESERVED_VOLUMES = ("ssh-auth", "mpi-job-config")
+"""Volumes that the operator adds to the pods (mpi_job_controller.go 142-167)."""
+
+_DNS_1035 = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")
+_DNS_1123 = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+# Resources that a pod may ask for here; the first two are enforced.
+_KNOWN_RESOURCES = ("cpu", "memory", "ephemeral-storage")
+_USUAL_WORKERS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A broken rule.
+
+    Attributes:
+        location: the field.
+        found: what stands there.
+        wanted: what the rule asks for.
+    """
+
+    location: Location
+    found: str
+    wanted: str
+
+
+def findings(job: MPIJob) -> tuple[Finding, ...]:
+    """Return every broken rule of a job that is well-formed field by field."""
+    return (*_names(job), *_replicas(job), *_templates(job))
+
+
+def _names(job: MPIJob) -> Iterator[Finding]:
+    """Check names as mpi-operator's validation.go 55-68 and the API server do."""
+    last = f"{job.metadata.name}-worker-{max(job.workers - 1, 0)}"
+    if not _DNS_1035.fullmatch(last):
+        wanted = (
+            "a name such that the last worker's is a DNS label: at most 63 of a-z, 0-9 and -,"
+            f" starting with a letter (it is {last!r}, {len(last)} characters)"
+        )
+        yield Finding(("metadata", "name"), repr(job.metadata.name), wanted)
+    if not _DNS_1123.fullmatch(job.metadata.namespace):
+        wanted = "a DNS label: at most 63 of a-z, 0-9 and -"
+        yield Finding(("metadata", "namespace"), repr(job.metadata.namespace), wanted)
+
+
+def _replicas(job: MPIJob) -> Iterator[Finding]:
+    """Check the numbers of pods as mpi-operator's validation.go 112-146 does."""
+    roles = job.spec.mpi_replica_specs
+    at: Location = ("spec", "mpiReplicaSpecs")
+    if roles.launcher.replicas not in (None, 1):
+        yield Finding((*at, "Launcher", "replicas"), str(roles.launcher.replicas), "1")
+    if roles.worker is not None and (roles.worker.replicas or 0) < 1:
+        found = "nothing" if roles.worker.replicas is None else str(roles.worker.replicas)
+        yield Finding((*at, "Worker", "replicas"), found, "1 or more")
+
+
+def _templates(job: MPIJob) -> Iterator[Finding]:
+    roles: dict[str, ReplicaSpec | None] = {
+        "Launcher": job.spec.mpi_replica_specs.launcher,
+        "Worker": job.spec.mpi_replica_specs.worker,
+    }
+    for role, replica in roles.items():
+        if replica is not None:
+            at: Location = ("spec", "mpiReplicaSpecs", role, "template", "spec")
+            yield from _pod(replica.template.spec, at, operator_path=job.spec.ssh_auth_mount_path)
+
+
+def _pod(pod: PodSpec, at: Location, *, operator_path: str) -> Iterator[Finding]:
+    for index, extra in enumerate(pod.containers[1:], start=1):
+        wanted = "one container per pod: mpijob-local does not run sidecars yet"
+        yield Finding((*at, "containers", index), f"container {extra.name!r}", wanted)
+    yield from _volumes(pod, at)
+    container_at = (*at, "containers", 0)
+    yield from _mounts(pod, container_at, operator_path=operator_path)
+    yield from _resources(pod.containers[0], container_at)
+    yield from _probe(pod.containers[0], container_at)
+
+
+def _volumes(pod: PodSpec, at: Location) -> Iterator[Finding]:
+    seen = set(RESERVED_VOLUMES)
+    for index, volume in enumerate(pod.volumes):
+        if volume.name in seen:
+            wanted = "a name that neither the operator nor another volume has"
+            yield Finding((*at, "volumes", index, "name"), repr(volume.name), wanted)
+        seen.add(volume.name)
+
+
+def _mounts(pod: PodSpec, at: Location, *, operator_path: str) -> Iterator[Finding]:
+    empty_dirs = {volume.name: volume.empty_dir for volume in pod.volumes}
+    names = {*empty_dirs, *RESERVED_VOLUMES}
+    paths = {operator_path}
+    for index, mount in enumerate(pod.containers[0].volume_mounts):
+        here = (*at, "volumeMounts", index)
+        if mount.name not in names:
+            wanted = f"the name of a volume of this pod: {', '.join(sorted(names))}"
+            yield Finding((*here, "name"), repr(mount.name), wanted)
+        if mount.mount_path in paths or not mount.mount_path.startswith("/"):
+            wanted = "an absolute path that no other volume has"
+            yield Finding((*here, "mountPath"), repr(mount.mount_path), wanted)
+        if mount.sub_path.startswith("/") or ".." in mount.sub_path.split("/"):
+            yield Finding((*here, "subPath"), repr(mount.sub_path), "a relative path without ..")
+        source = empty_dirs.get(mount.name)
+        if mount.sub_path and (source is None or source.medium == "Memory"):
+            wanted = "no subPath: here it works only for an emptyDir on disk"
+            yield Finding((*here, "subPath"), repr(mount.sub_path), wanted)
+        paths.add(mount.mount_path)
+
+
+def _resources(container: Container, at: Location) -> Iterator[Finding]:
+    limits, requests = container.resources.limits, container.resources.requests
+    for kind, amounts in (("limits", limits), ("requests", requests)):
+        for name, amount in amounts.items():
+            if name not in _KNOWN_RESOURCES and amount.value:
+                wanted = f"no {name}: this machine has no device plugin for it"
+                yield Finding((*at, "resources", kind, name), amount.text, wanted)
+    for name, amount in requests.items():
+        if name in limits and limits[name] < amount:
+            wanted = f"at most the limit, {limits[name].text}"
+            yield Finding((*at, "resources", "requests", name), amount.text, wanted)
+
+
+def _probe(container: Container, at: Location) -> Iterator[Finding]:
+    probe = container.readiness_probe
+    if probe is not None and (probe.exec is None) == (probe.tcp_socket is None):
+        found = "both" if probe.exec else "neither"
+        yield Finding((*at, "readinessProbe"), found, "either tcpSocket or exec")
+
+
+def remarks(job: MPIJob) -> Iterator[str]:
+    """Say what is accepted but has less effect here than on a cluster."""
+    if job.workers < _USUAL_WORKERS:
+        yield f"only {job.workers} worker: nothing will go from one host to another"
+    roles = job.spec.mpi_replica_specs
+    for role, replica in (("Launcher", roles.launcher), ("Worker", roles.worker)):
+        if replica is None:
+            continue
+        pod = replica.template.spec
+        if pod.restart_policy:
+            yield f"{role}: restartPolicy of the template is overridden by the replica's"
+        for volume in pod.volumes:
+            if volume.empty_dir.size_limit and volume.empty_dir.medium != "Memory":
+                yield f"{role}: sizeLimit of volume {volume.name} is enforced only in memory"
+        if "ephemeral-storage" in pod.containers[0].resources.limits:
+            yield f"{role}: the limit of ephemeral-storage is not enforced"

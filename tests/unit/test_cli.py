@@ -1,0 +1,306 @@
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from mpijob_runtime import __version__
+from mpijob_runtime.cli import COMMANDS, main
+
+
+@pytest.fixture(autouse=True)
+def _no_variables_of_this_machine(monkeypatch):
+    """Commands read the environment: start from none of ours and no operator's."""
+    for name in list(os.environ):
+        if name.startswith(("MPIJOB_", "OMPI_", "K_MPI_", "PRTE_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def run(capsys):
+    """Return a function that runs a command line and returns code, stdout and stderr."""
+
+    def call(*argv):
+        code = main(list(argv))
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def hostfile(tmp_path):
+    """Return the path of a hostfile with two workers."""
+    path = tmp_path / "hostfile"
+    path.write_text("w0.job:2\nw1.job slots=3\n")
+    return str(path)
+
+
+@pytest.fixture
+def mpi(local_mpi, monkeypatch):
+    """Put the stand-in for mpirun on PATH."""
+    for name in ("PATH", "MPIJOB_RANK_WRAPPER", "MPIJOB_RUN_DIR", "MPIJOB_TERMINATION_LOG"):
+        monkeypatch.setenv(name, local_mpi[name])
+
+
+@pytest.mark.parametrize(
+    "argv", [("--help",), ("-h",), *((name, "--help") for name in COMMANDS)], ids=" ".join
+)
+def test_the_help_of_every_command_has_an_example(argv, run):
+    """Who asks for help sees a command line to copy."""
+    code, out, _ = run(*argv)
+    assert code == 0
+    assert "Example" in out
+    assert "mpijob-runtime " in out.split("Example", 1)[1] or "[mpijob-runtime" in out
+
+
+def test_help_lists_every_command(run):
+    """No command is hidden."""
+    _, out, _ = run("--help")
+    assert all(name in out for name in COMMANDS)
+
+
+def test_without_arguments_there_is_help(run):
+    """An empty command line is a question, not an error."""
+    code, out, _ = run()
+    assert code == 0
+    assert "Usage: mpijob-runtime" in out
+
+
+def test_the_version_is_the_packages(run):
+    """--version prints one line."""
+    assert run("--version") == (0, f"mpijob-runtime {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("no-such-command",),
+        ("--no-such-flag",),
+        ("hosts", "--no-such-flag"),
+        ("hosts", "argument"),
+        ("launch",),
+        ("launch", "-n"),
+        ("launch", "-n", "two", "--", "true"),
+        ("launch", "-n", "0", "--", "true"),
+        ("launch", "--timeout", "soon", "--", "true"),
+        ("launch", "--timeout", "-1", "--host", "localhost", "--", "true"),
+        ("launch", "--grace", "nan", "--host", "localhost", "--", "true"),
+        ("launch", "--env", "A-B=1", "--host", "localhost", "--", "true"),
+        ("launch", "--env", "NOT_SET_ANYWHERE", "--host", "localhost", "--", "true"),
+        ("plan", "--json"),
+        ("plan", "-n", "9", "--host", "localhost:2", "--", "true"),
+        ("wait", "--timeout", "x"),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.usefixtures("mpi")
+def test_a_wrong_command_line_is_64_and_no_traceback(argv, run):
+    """Every usage error says what is wrong on stderr and nothing on stdout."""
+    code, out, err = run(*argv)
+    assert code == 64
+    assert out == ""
+    assert err
+    assert "Traceback" not in err
+
+
+def test_a_wrong_variable_is_64(run, monkeypatch):
+    """A variable is as much usage as a flag."""
+    monkeypatch.setenv("MPIJOB_SSH_PORT", "ssh")
+    code, _, err = run("hosts", "--host", "localhost")
+    assert code == 64
+    assert "MPIJOB_SSH_PORT" in err
+
+
+def test_hosts_prints_open_mpis_form(run, hostfile):
+    """Whatever the spelling, out comes one that every Open MPI reads."""
+    expected = (0, "w0.job slots=2\nw1.job slots=3\n", "")
+    assert expected == run("hosts", "--hostfile", hostfile)
+
+
+def test_hosts_json_has_the_shape_of_the_contract(run, hostfile):
+    """Hosts, world size and source, and nothing else."""
+    code, out, _ = run("hosts", "--hostfile", hostfile, "--json")
+    assert code == 0
+    assert json.loads(out) == {
+        "hosts": [{"name": "w0.job", "slots": 2}, {"name": "w1.job", "slots": 3}],
+        "world_size": 5,
+        "source": hostfile,
+    }
+
+
+def test_a_flag_wins_over_the_variable(run, hostfile, monkeypatch):
+    """--host and --hostfile come before MPIJOB_HOSTFILE."""
+    monkeypatch.setenv("MPIJOB_HOSTFILE", "/nowhere")
+    assert run("hosts", "--hostfile", hostfile)[0] == 0
+    assert run("hosts", "--host", "a:2")[1] == "a slots=2\n"
+    assert run("hosts")[0] == 65
+
+
+@pytest.mark.parametrize("place", ["missing", "."])
+def test_a_hostfile_that_cannot_be_read_is_65(place, run, tmp_path):
+    """Missing, or a directory: path, why, and where to look."""
+    path = os.path.join(tmp_path, place)
+    code, out, err = run("hosts", "--hostfile", path)
+    assert (code, out) == (65, "")
+    assert f"{path}: found" in err
+    assert "next: " in err
+
+
+def test_without_any_hosts_it_is_65_and_never_a_local_run(run):
+    """Nothing named and no operator: an error."""
+    code, _, err = run("launch", "--", "touch", "/nowhere/ran")
+    assert code == 65
+    assert "no hostfile" in err
+
+
+def test_an_empty_hostfile_is_never_a_local_run(run, tmp_path):
+    """An empty file ends with 65 and says how to ask for a local run."""
+    (tmp_path / "hostfile").touch()
+    code, _, err = run("launch", "--hostfile", str(tmp_path / "hostfile"), "--", "true")
+    assert code == 65
+    assert "--host localhost" in err
+
+
+@pytest.mark.usefixtures("mpi")
+def test_plan_json_has_the_shape_of_the_contract(run, hostfile):
+    """The plan's keys, with each variable's value, source and reason."""
+    argv = ("--hostfile", hostfile, "--env", "HF_TOKEN=hunter2", "--", "python", "-c", "a b")
+    code, out, err = run("plan", "--json", *argv)
+    data = json.loads(out)
+    assert (code, err) == (0, "")
+    assert list(data) == ["mpi", "hosts", "world_size", "argv", "environ"]
+    assert data["mpi"] == {"name": "Open MPI", "version": "4.1.4"}
+    assert data["world_size"] == 5
+    assert data["argv"][-3:] == ["python", "-c", "a b"]
+    assert data["environ"]["OMPI_MPIJOB_ATTEMPT"]["why"] == "decided at launch"
+    assert data["environ"]["OMPI_MPIJOB_ENV_HF_TOKEN"]["value"] != "hunter2"
+
+
+@pytest.mark.usefixtures("mpi")
+def test_plan_touches_nothing(run, hostfile, tmp_path):
+    """No run directory, no connection, no mpirun."""
+    before = sorted(os.listdir(tmp_path))
+    assert run("plan", "--hostfile", hostfile, "--", "true")[0] == 0
+    assert before == sorted(os.listdir(tmp_path))
+
+
+@pytest.mark.usefixtures("mpi")
+def test_plan_says_n_beyond_the_slots_with_the_arithmetic(run, hostfile):
+    """64, and how many slots there are."""
+    code, _, err = run("plan", "-n", "6", "--hostfile", hostfile, "--", "true")
+    assert code == 64
+    assert "2 + 3 = 5 slots" in err
+
+
+def test_plan_without_mpirun_is_78(run, hostfile, monkeypatch):
+    """No mpirun in this container: a retry cannot help."""
+    monkeypatch.setenv("PATH", "/nowhere")
+    code, _, err = run("plan", "--hostfile", hostfile, "--", "true")
+    assert code == 78
+    assert "MPIJOB_MPIRUN" in err
+
+
+@pytest.mark.parametrize("command", ["plan", "launch"])
+@pytest.mark.parametrize("form", [(b"--json",), ()], ids=["json", "text"])
+def test_bytes_that_are_no_unicode_are_no_traceback(command, form, local_mpi):
+    """A value or path from outside may hold any bytes."""
+    argv = [sys.executable, "-m", "mpijob_runtime", command]
+    if command == "plan":
+        argv += [*form, "--host", "localhost", "--env", b"A=\xff", "--", "true"]
+    else:
+        argv += ["--hostfile", b"/nowhere/\xff", "--report", "r.json", "--", "true"]
+    cwd = local_mpi["HOME"]
+    answer = subprocess.run(argv, env=local_mpi, capture_output=True, check=False, cwd=cwd)
+    assert b"Traceback" not in answer.stderr
+    assert answer.returncode == (0 if command == "plan" else 65)
+
+
+def test_a_reader_that_goes_away_is_no_traceback(local_mpi):
+    """``mpijob-runtime plan … | head -1`` ends quietly."""
+    command = f"{sys.executable} -m mpijob_runtime hosts --host "
+    hosts = ",".join(f"w{number}" for number in range(20000))
+    script = f"{command}{hosts} | head -1"
+    answer = subprocess.run(
+        ["/bin/sh", "-c", script], env=local_mpi, capture_output=True, text=True, check=False
+    )
+    assert answer.stdout == "w0 slots=1\n"
+    assert "Traceback" not in answer.stderr
+    assert "Exception ignored" not in answer.stderr
+
+
+@pytest.mark.usefixtures("mpi")
+def test_probe_json_has_every_group_of_facts(run):
+    """system, user, key, mpi and rank_wrapper, as plain data."""
+    code, out, _ = run("probe", "--json")
+    data = json.loads(out)
+    assert code == 0
+    assert list(data) == ["system", "user", "key", "mpi", "rank_wrapper"]
+    assert data["mpi"]["version"] == "4.1.4"
+    assert isinstance(data["system"]["capabilities"], list)
+
+
+@pytest.mark.usefixtures("mpi")
+def test_probe_prints_one_fact_a_line(run):
+    """People read lines."""
+    code, out, _ = run("probe")
+    assert code == 0
+    assert "mpi.version: 4.1.4\n" in out
+    assert all(": " in line for line in out.splitlines())
+
+
+@pytest.mark.usefixtures("mpi")
+def test_wait_for_this_container_is_over_at_once(run):
+    """A local host needs no login."""
+    code, out, _ = run("wait", "--host", "localhost", "--json")
+    data = json.loads(out)
+    assert code == 0
+    assert (data["ready"], data["missing"]) == (["localhost"], {})
+    assert data["waited_seconds"] < 5
+
+
+@pytest.fixture
+def serve(monkeypatch):
+    """Return a function that serves one connection with bytes, and sets the port's variable."""
+    threads = []
+
+    def start(data):
+        server = socket.create_server(("127.0.0.1", 0))
+        monkeypatch.setenv("MPIJOB_SSH_PORT", str(server.getsockname()[1]))
+
+        def answer():
+            with server, server.accept()[0] as connection:
+                connection.sendall(data)
+
+        threads.append(threading.Thread(target=answer))
+        threads[-1].start()
+
+    yield start
+    for thread in threads:
+        thread.join(5)
+
+
+def test_healthcheck_is_0_for_an_ssh_banner(serve, run):
+    """Sshd answers: ready."""
+    serve(b"SSH-2.0-OpenSSH_9.2p1 Debian\r\n")
+    assert run("healthcheck") == (0, "", "")
+
+
+@pytest.mark.parametrize("data", [b"HTTP/1.1 400 Bad Request\r\n", b""])
+def test_healthcheck_is_1_for_anything_else(data, serve, run):
+    """Another server on the port, or one that says nothing, is not ready."""
+    serve(data)
+    code, _, err = run("healthcheck")
+    assert code == 1
+    assert f"found {data!r}, wanted an ssh banner" in err
+
+
+def test_healthcheck_is_1_if_nobody_listens(run, monkeypatch):
+    """No sshd yet: not ready, with the port and why."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    monkeypatch.setenv("MPIJOB_SSH_PORT", str(port))
+    assert run("healthcheck") == (1, "", f"port {port}: Connection refused\n")

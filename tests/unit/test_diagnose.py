@@ -1,0 +1,230 @@
+import signal
+
+import pytest
+
+from mpijob_runtime.diagnose import Observation, diagnose
+
+HOSTS = {f"w{number}.job.svc": [number] for number in range(4)}
+
+
+@pytest.fixture
+def observe(make_record):
+    """Return a builder of observations: four ranks that started, and what is given."""
+
+    def build(*exits, code=0, started=4, **more):
+        starts = [make_record("start", rank, at=rank * 0.1) for rank in range(started)]
+        seen = {
+            "mpirun_code": code,
+            "signals": (),
+            "records": [*starts, *exits],
+            "hosts": HOSTS,
+            "world_size": 4,
+            "misplaced": (),
+            "lost_hosts": (),
+            "phases_seconds": {"wait": 1.0, "run": 10.0},
+            "mpirun_started": 1000.0,
+        }
+        return Observation(**(seen | more))
+
+    return build
+
+
+TERM, KILL, SEGV = signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV
+
+# exits as (rank, seconds, what), mpirun's code -> first rank, exit code, words of the cause
+FIRST = {
+    "one failed, the rest were ended": (
+        [(2, 5.0, {"exit_code": 3}), (0, 5.1, {"signal": TERM}), (1, 5.2, {"signal": KILL})],
+        3,
+        (2, 3, "rank 2 on w2 failed first: exit code 3"),
+    ),
+    "victims by a wrong clock look earlier": (
+        [(2, 5.0, {"exit_code": 3}), (0, 4.0, {"signal": TERM})],
+        3,
+        (2, 3, "exit code 3"),
+    ),
+    "two failed, mpirun saw the later one first": (
+        [(1, 5.0, {"exit_code": 4}), (2, 5.1, {"exit_code": 3})],
+        3,
+        (2, 3, "rank 2"),
+    ),
+    "the same code twice: the earlier": (
+        [(3, 5.1, {"exit_code": 1}), (1, 5.0, {"exit_code": 1})],
+        1,
+        (1, 1, "rank 1"),
+    ),
+    "mpirun's own code fits nobody: the earliest of their own": (
+        [(0, 4.0, {"signal": TERM}), (1, 5.0, {"exit_code": 9})],
+        1,
+        (1, 1, "exit code 9"),
+    ),
+    "crash": (
+        [(1, 5.0, {"signal": SEGV}), (0, 5.1, {"signal": TERM})],
+        139,
+        (1, 139, "signal 11 (SIGSEGV)"),
+    ),
+    "killed from outside, nobody else failed": (
+        [(1, 5.0, {"signal": KILL})],
+        137,
+        (1, 137, "signal 9 (SIGKILL)"),
+    ),
+    "out of memory": (
+        [(3, 5.0, {"signal": KILL, "oom_kills": 1}), (0, 5.1, {"signal": TERM})],
+        137,
+        (3, 137, "rank 3 on w3 was killed for memory (OOM)"),
+    ),
+    "program not found": (
+        [(rank, 0.1 * rank, {"exit_code": 127}) for rank in range(4)],
+        132,
+        (0, 127, "program not found (exit code 127)"),
+    ),
+    "good ends before the failure": (
+        [(0, 1.0, {"exit_code": 0}), (1, 5.0, {"exit_code": 2})],
+        2,
+        (1, 2, "rank 1"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("exits", "code", "expected"), FIRST.values(), ids=FIRST.keys())
+def test_the_first_failure_is_found_among_its_victims(exits, code, expected, observe, make_record):
+    """The rank that failed by itself is named, not those that were ended because of it."""
+    records = [make_record("exit", rank, at=at, **what) for rank, at, what in exits]
+    found = diagnose(observe(*records, code=code))
+    rank, exit_code, words = expected
+    assert found.outcome == "failed"
+    assert found.exit_code == exit_code
+    assert found.first_failure.rank == rank
+    assert words in found.reason
+
+
+def test_later_ends_are_evidence(observe, make_record):
+    """What happened to the others, and how much later, supports the cause."""
+    exits = [
+        make_record("exit", 2, at=5.0, exit_code=3),
+        make_record("exit", 0, at=5.25, signal=15),
+        make_record("exit", 1, at=6.0, signal=15),
+    ]
+    found = diagnose(observe(*exits, code=3)).first_failure
+    assert found.evidence == ("ranks 0-1 ended 250 ms or more later, by their hosts' clocks",)
+
+
+def test_evidence_does_not_claim_that_an_earlier_end_was_later(observe, make_record):
+    """A victim whose host's clock is behind is not said to have ended a negative time later."""
+    exits = [
+        make_record("exit", 2, at=5.0, exit_code=3),
+        make_record("exit", 0, at=4.0, signal=15),
+    ]
+    found = diagnose(observe(*exits, code=3)).first_failure
+    assert not any("-1000 ms" in sentence for sentence in found.evidence)
+
+
+def test_success_names_ranks_and_hosts(observe, make_record):
+    """All is well: the code is 0 and the reason counts."""
+    exits = [make_record("exit", rank, at=9.0, exit_code=0) for rank in range(4)]
+    found = diagnose(observe(*exits))
+    assert (found.outcome, found.exit_code) == ("succeeded", 0)
+    assert found.reason == "4 ranks on 4 hosts"
+    assert found.first_failure is None
+    assert found.hosts == {f"w{n}.job.svc": [n] for n in range(4)}
+
+
+def test_success_without_records_is_said_to_be_unproved(observe):
+    """Without the wrapper an exit code of 0 is believed, and the gap is said."""
+    found = diagnose(observe(records=[], hosts={"w0": []}))
+    assert (found.outcome, found.exit_code, found.ranks_started) == ("succeeded", 0, 0)
+    assert "unproved" in found.reason
+
+
+def test_success_with_missing_records_counts_them(observe):
+    """Fewer starts than ranks: believed, and said."""
+    found = diagnose(observe(started=3, hosts={"w0": [0, 1, 2]}))
+    assert found.outcome == "succeeded"
+    assert "only 3 of 4 ranks left a record" in found.reason
+
+
+@pytest.mark.parametrize("more", [{}, {"code": 143, "signals": (signal.SIGTERM,)}])
+def test_ranks_in_the_wrong_place_are_no_success(more, observe):
+    """Ranks elsewhere than planned end with 76, whatever mpirun says, with each contradiction."""
+    found = diagnose(observe(misplaced=("w0: planned 1", "x: planned 0"), **more))
+    assert (found.outcome, found.exit_code) == ("failed", 76)
+    assert "w0: planned 1" in found.reason
+    assert "x: planned 0" in found.reason
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+def test_a_signal_from_outside_is_preemption(number, observe, make_record):
+    """SIGTERM to the launcher ends with 75, worth a retry; victims are no cause."""
+    exits = [make_record("exit", 0, at=5.0, signal=15)]
+    found = diagnose(observe(*exits, code=143, signals=(number,)))
+    assert (found.outcome, found.exit_code) == ("preempted", 75)
+    assert number.name in found.reason
+
+
+def test_an_interrupt_is_no_preemption(observe):
+    """Ctrl-C ends with 130: somebody wanted it."""
+    found = diagnose(observe(code=1, signals=(signal.SIGINT, signal.SIGINT)))
+    assert (found.outcome, found.exit_code) == ("failed", 130)
+
+
+def test_a_lost_host_without_records_is_worth_a_retry(observe):
+    """mpirun failed and a host does not answer any more: 75, with its name."""
+    seen = observe(code=255, lost_hosts=("w3.job.svc",))
+    found = diagnose(seen)
+    assert (found.outcome, found.exit_code) == ("failed", 75)
+    assert "w3.job.svc" in found.reason
+
+
+def test_a_lost_host_is_the_cause_when_the_rest_are_victims(observe, make_record):
+    """Ranks that mpirun ended because a host was lost are not said to have failed first."""
+    exits = [make_record("exit", rank, at=5.0, signal=15) for rank in range(3)]
+    seen = observe(*exits, code=1, lost_hosts=("w3.job.svc",))
+    found = diagnose(seen)
+    assert found.exit_code == 75
+    assert "w3.job.svc" in found.reason
+
+
+def test_a_lost_host_does_not_hide_a_rank_that_failed_by_itself(observe, make_record):
+    """A rank's own exit code is the cause even if a host went away at the end."""
+    exits = [make_record("exit", 1, at=5.0, exit_code=3)]
+    seen = observe(*exits, code=3, lost_hosts=("w3.job.svc",))
+    assert diagnose(seen).exit_code == 3
+
+
+def test_mpirun_that_fails_alone_is_said(observe):
+    """No record of a failure: mpirun's code passes through and the reason says so."""
+    found = diagnose(observe(code=213, started=0))
+    assert (found.outcome, found.exit_code, found.first_failure) == ("failed", 213, None)
+    assert "mpirun ended with 213" in found.reason
+
+
+@pytest.mark.parametrize(("given", "expected"), [(4, 4), (None, 4)])
+def test_the_world_size_comes_from_the_plan_or_the_ranks(given, expected, observe):
+    """A verbatim mpirun's world size is what the ranks were told."""
+    assert expected == diagnose(observe(world_size=given)).world_size
+
+
+def test_the_world_size_is_unknown_if_nothing_tells(observe):
+    """Neither the plan nor a rank: null."""
+    assert diagnose(observe(records=[], world_size=None)).world_size is None
+
+
+def test_start_lasts_until_the_last_rank_started(observe):
+    """The start phase ends with the last rank's start; run is the rest."""
+    found = diagnose(observe()).phases_seconds
+    assert found == {"wait": 1.0, "start": pytest.approx(0.3), "run": pytest.approx(9.7)}
+
+
+@pytest.mark.parametrize("skew", [-5000.0, 5000.0])
+def test_a_wrong_clock_gives_no_negative_phase(skew, observe, make_record):
+    """Hosts' clocks may be off: phases stay within the time that passed."""
+    found = diagnose(observe(records=[make_record("start", 0, at=skew)])).phases_seconds
+    assert found["start"] >= 0
+    assert found["run"] >= 0
+    assert found["start"] + found["run"] == pytest.approx(10.0)
+
+
+def test_nothing_started_is_all_start():
+    """Without a rank's start, the run phase did not begin."""
+    seen = Observation(1, (), (), {"w0": []}, 1, (), (), {"wait": 1.0, "run": 2.0}, 0.0)
+    assert diagnose(seen).phases_seconds == {"wait": 1.0, "start": 2.0}

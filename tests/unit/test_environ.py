@@ -1,0 +1,193 @@
+import pytest
+
+from mpijob_runtime.environ import (
+    MASK,
+    Paths,
+    Variable,
+    apply_environ,
+    assemble_environ,
+    is_secret,
+    shown_value,
+)
+from mpijob_runtime.hosts import Host, Hostfile
+
+HOSTS = Hostfile((Host("w0.job", 2), Host("w1.job", 2)), "test")
+PATHS = Paths("/dev/shm/mpijob-1000")
+OPERATOR = {
+    "K_MPI_JOB_ROLE": "launcher",
+    "OMPI_MCA_orte_default_hostfile": "/etc/mpi/hostfile",
+    "OMPI_MCA_orte_keep_fqdn_hostnames": "maybe",
+    "OMPI_MCA_plm_rsh_args": "-o ConnectionAttempts=10",
+}
+
+
+@pytest.fixture
+def assemble(make_settings, make_facts):
+    """Return a function from an environment, a generation and flags to variables."""
+
+    def build(environ=None, *, major=4, flags=None, **facts):
+        settings = make_settings(environ or {}, **(flags or {}))
+        return assemble_environ(settings, make_facts(**facts), HOSTS, major=major, paths=PATHS)
+
+    return build
+
+
+@pytest.mark.parametrize(
+    ("major", "name"),
+    [
+        (4, "OMPI_MCA_orte_keep_fqdn_hostnames"),
+        (4, "OMPI_MCA_plm_rsh_agent"),
+        (4, "OMPI_MCA_orte_fork_agent"),
+        (5, "PRTE_MCA_prte_default_hostfile"),
+        (5, "PRTE_MCA_plm_ssh_agent"),
+        (5, "PRTE_MCA_odls_base_exec_agent"),
+        (4, "OMPI_MCA_pml"),
+        (5, "OMPI_ALLOW_RUN_AS_ROOT"),
+    ],
+)
+def test_a_variable_of_the_user_is_never_overridden(major, name, assemble):
+    """Whatever the user set stays, and the plan says whose it is."""
+    found = assemble({name: "mine"}, major=major, uid=0)[name]
+    assert (found.value, found.source) == ("mine", "user")
+
+
+def test_an_empty_variable_of_the_user_is_left_alone_too():
+    """Checked through apply_environ: an empty string is a value."""
+    assert apply_environ({"A": ""}, {}) == {"A": ""}
+
+
+def test_an_empty_setting_of_the_user_stays(assemble):
+    """A user who set a variable to nothing meant it."""
+    found = assemble({"OMPI_MCA_pml": ""})["OMPI_MCA_pml"]
+    assert (found.value, found.source) == ("", "user")
+
+
+def test_a_variable_of_the_operator_is_overridden(assemble):
+    """The operator cannot know the Open MPI in the image; our hostfile is the one."""
+    found = assemble(OPERATOR)
+    assert found["OMPI_MCA_orte_default_hostfile"].value == PATHS.hostfile
+    assert found["OMPI_MCA_orte_keep_fqdn_hostnames"].value == "true"
+    assert found["OMPI_MCA_orte_default_hostfile"].source == "default"
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("OMPI_MCA_orte_default_hostfile", "default"),
+        ("OMPI_MCA_pml", "probed"),
+        ("OMPI_ALLOW_RUN_AS_ROOT", "probed"),
+        ("MPIJOB_INSIDE", "default"),
+        ("OMPI_MPIJOB_MASTER_ADDR", "default"),
+    ],
+)
+def test_every_variable_says_where_it_comes_from(name, source, assemble):
+    """What depends on a probe is marked so."""
+    assert assemble(uid=0)[name].source == source
+
+
+@pytest.mark.parametrize("major", [4, 5])
+def test_every_variable_has_a_reason(major, assemble):
+    """No variable without a sentence."""
+    variables = assemble(OPERATOR, major=major, uid=0, flags={"env": ("A=1",)})
+    assert all(variable.why for variable in variables.values())
+
+
+def test_open_mpi_5_gets_the_operators_ssh_arguments_under_its_own_name(assemble):
+    """PRTE_MCA_plm_ssh_args is taken from the ORTE name that operators set."""
+    found = assemble(OPERATOR, major=5)["PRTE_MCA_plm_ssh_args"]
+    assert (found.value, found.source) == ("-o ConnectionAttempts=10", "operator")
+
+
+def test_ssh_arguments_that_the_user_set_are_said_to_be_the_users(assemble):
+    """Without an operator the ORTE name is the user's word, and the plan says so."""
+    found = assemble({"OMPI_MCA_plm_rsh_args": "-v"}, major=5)["PRTE_MCA_plm_ssh_args"]
+    assert (found.value, found.source) == ("-v", "user")
+
+
+def test_prrte_ssh_arguments_of_the_user_win(assemble):
+    """A PRTE_MCA_plm_ssh_args of the user is not touched."""
+    environ = OPERATOR | {"PRTE_MCA_plm_ssh_args": "-v"}
+    assert "PRTE_MCA_plm_ssh_args" not in assemble(environ, major=5)
+
+
+def test_open_mpi_4_gets_no_prrte_names(assemble):
+    """The generation decides the family of names."""
+    assert not any(name.startswith("PRTE_") for name in assemble(OPERATOR, major=4))
+
+
+def test_the_master_is_the_first_host(assemble):
+    """Ranks are told the first host of the hostfile and the port of the settings."""
+    found = assemble({"MPIJOB_MASTER_PORT": "4000"})
+    assert found["OMPI_MPIJOB_MASTER_ADDR"].value == "w0.job"
+    assert found["OMPI_MPIJOB_MASTER_PORT"].value == "4000"
+
+
+def test_env_flags_are_carried_under_a_prefix_that_open_mpi_forwards(assemble):
+    """--env NAME=VALUE travels as OMPI_MPIJOB_ENV_NAME, newlines and quotes included."""
+    found = assemble(flags={"env": ("TEXT=a 'b'\nc",)})["OMPI_MPIJOB_ENV_TEXT"]
+    assert (found.value, found.source) == ("a 'b'\nc", "user")
+
+
+def test_the_attempt_is_decided_at_launch(assemble):
+    """What only the launch knows has no value and says so."""
+    found = assemble()["OMPI_MPIJOB_ATTEMPT"]
+    assert (found.value, found.why) == (None, "decided at launch")
+
+
+def test_apply_lays_decided_variables_over_the_base():
+    """Decided values win, undecided ones leave the base alone, the rest stays."""
+    base = {"A": "1", "B": "1", "C": "1"}
+    variables = {"A": Variable("2", "default", "x"), "B": Variable(None, "default", "x")}
+    assert apply_environ(base, variables) == {"A": "2", "B": "1", "C": "1"}
+    assert base == {"A": "1", "B": "1", "C": "1"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "HF_TOKEN",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "WANDB_API_KEY",
+        "OMPI_MPIJOB_ENV_WANDB_API_KEY",
+        "DB_PASSWORD",
+        "db_password",
+        "PASSPHRASE",
+        "GOOGLE_APPLICATION_CREDENTIALS",
+        "REGISTRY_AUTH",
+        "PRIVATE_KEY",
+        "APIKEY",
+    ],
+)
+def test_secrets_are_masked(name):
+    """A value whose name says that it is secret is never shown."""
+    assert is_secret(name)
+    assert shown_value(name, "hunter2") == MASK
+
+
+@pytest.mark.parametrize(
+    "name", ["PATH", "OMPI_MCA_pml", "EPOCHS", "KEYBOARD", "TOKENIZERS_PARALLELISM", "AUTHOR"]
+)
+def test_ordinary_values_are_shown(name):
+    """Masking what is no secret would only hide mistakes."""
+    assert shown_value(name, "value") == "value"
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_a_missing_secret_is_shown_as_missing(value):
+    """A mask over nothing would say that something is there."""
+    assert shown_value("HF_TOKEN", value) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("hostfile", "/r/hostfile"),
+        ("ssh_config", "/r/ssh_config"),
+        ("known_hosts", "/r/known_hosts"),
+        ("key", "/r/id"),
+    ],
+)
+def test_private_files_lie_in_the_run_directory(name, expected):
+    """The layout of the run directory is fixed."""
+    assert expected == getattr(Paths("/r"), name)

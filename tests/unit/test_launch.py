@@ -1,0 +1,243 @@
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+HOST = socket.gethostname()
+
+
+class Launch:
+    """A launcher in a process of its own, as a pod has it."""
+
+    def __init__(self, environ, *argv):
+        self.directory = environ["HOME"]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "mpijob_runtime", "launch", "--report", "report.json", *argv],
+            env=environ,
+            cwd=self.directory,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def end(self):
+        """Wait for the end and return the exit code."""
+        self.stdout, self.stderr = self.process.communicate(timeout=30)
+        return self.process.returncode
+
+    @property
+    def report(self):
+        """The outcome as JSON."""
+        with open(f"{self.directory}/report.json", encoding="utf-8") as file:
+            return json.load(file)
+
+
+@pytest.fixture
+def launch(local_mpi):
+    """Return a function that starts a launcher; what is left is killed at the end."""
+    started = []
+
+    def start(*argv, environ=None):
+        started.append(Launch(local_mpi | (environ or {}), *argv))
+        return started[-1]
+
+    yield start
+    for launched in started:
+        launched.process.kill()
+        launched.process.communicate()
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", HOST])
+def test_a_local_job_succeeds_under_each_name_of_this_machine(host, launch):
+    """--host localhost:2 runs two ranks here, with torch's variables, and reports them."""
+    script = 'echo "$RANK of $WORLD_SIZE at $MASTER_ADDR:$MASTER_PORT $EPOCHS"'
+    job = launch("--host", f"{host}:2", "--env", "EPOCHS=90", "--", "sh", "-c", script)
+    assert job.end() == 0, job.stderr
+    expected = [f"{rank} of 2 at {host}:29500 90" for rank in (0, 1)]
+    assert expected == sorted(job.stdout.splitlines())
+    report = job.report
+    assert (report["outcome"], report["exit_code"], report["ranks_started"]) == ("succeeded", 0, 2)
+    assert report["hosts"] == [{"name": host, "ranks": [0, 1]}]
+    assert set(report["phases_seconds"]) == {"wait", "start", "run"}
+
+
+def test_stdout_is_the_ranks_alone(launch):
+    """Everything of ours goes to stderr."""
+    job = launch("--host", "localhost", "--", "printf", "x")
+    job.end()
+    assert job.stdout == "x"
+    assert "succeeded" in job.stderr
+
+
+def test_a_failing_rank_is_named_and_its_code_passes_through(launch, tmp_path):
+    """Report, termination log and exit code agree on who failed and how."""
+    (tmp_path / "termination-log").touch()
+    script = "if [ $RANK = 1 ]; then exit 7; fi; sleep 0.1"
+    job = launch("--host", "localhost:3", "--", "sh", "-c", script)
+    assert job.end() == 7
+    failure = job.report["first_failure"]
+    assert (failure["rank"], failure["host"], failure["exit_code"]) == (1, HOST, 7)
+    words = f"failed: rank 1 on {HOST} failed first: exit code 7"
+    assert (tmp_path / "termination-log").read_text().startswith(words)
+    assert words in job.stderr
+
+
+def test_a_killed_rank_has_its_signal(launch):
+    """A crash is 128 + n and named."""
+    job = launch("--host", "localhost:2", "--", "sh", "-c", "[ $RANK = 0 ] || kill -SEGV $$")
+    assert job.end() == 139
+    assert job.report["first_failure"]["signal"] == signal.SIGSEGV
+
+
+def test_a_missing_program_is_127(launch):
+    """A typo in the program's name is said as such."""
+    job = launch("--host", "localhost", "--", "no-such-program")
+    assert job.end() == 127
+    assert "program not found" in job.report["reason"]
+
+
+def test_ranks_outside_the_plan_are_76(launch, local_mpi):
+    """mpirun ended with 0, but put its ranks elsewhere: that is no success."""
+    agent = f"{local_mpi['PATH'].split(':')[0]}/agent"
+    with open(agent, "w", encoding="utf-8") as file:
+        file.write(f'#!/bin/sh\nOMPI_COMM_WORLD_SIZE=3 exec {os.path.dirname(agent)}/rank "$@"\n')
+    os.chmod(agent, 0o755)
+    mpirun = f"{os.path.dirname(agent)}/mpirun"
+    with open(mpirun, encoding="utf-8") as file:
+        text = file.read().replace("n=$2", "n=3")
+    with open(mpirun, "w", encoding="utf-8") as file:
+        file.write(text)
+    job = launch("--host", "localhost:2", "--", "sleep", "0.5")
+    assert job.end() == 76
+    assert job.report["outcome"] == "failed"
+    assert "localhost: planned at most 2" in job.report["reason"]
+
+
+def test_nothing_starts_with_n_beyond_the_slots(launch, tmp_path):
+    """64 before anything runs, with the report saying not_started."""
+    job = launch("-n", "3", "--host", "localhost:2", "--", "touch", str(tmp_path / "ran"))
+    assert job.end() == 64
+    assert job.report["outcome"] == "not_started"
+    assert "2 = 2 slots" in job.report["reason"]
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_mpirun_that_cannot_be_executed_is_78(launch, tmp_path):
+    """A file that answers --version once and is gone, or cannot run, is a configuration error."""
+    broken = tmp_path / "mpirun"
+    broken.write_text(f"#!/bin/sh\necho 'mpirun (Open MPI) 4.1.4'\nrm {broken}\n")
+    broken.chmod(0o755)
+    job = launch("--host", "localhost", "--", "true", environ={"MPIJOB_MPIRUN": str(broken)})
+    assert job.end() == 78
+    assert job.report["outcome"] == "not_started"
+
+
+def wait_for(predicate, seconds=10):
+    """Wait until something holds."""
+    deadline = time.monotonic() + seconds
+    while not predicate() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert predicate()
+
+
+@pytest.mark.parametrize(
+    ("number", "outcome", "code"),
+    [(signal.SIGTERM, "preempted", 75), (signal.SIGINT, "failed", 130)],
+)
+def test_an_ending_signal_while_the_job_runs(number, outcome, code, launch, tmp_path, is_alive):
+    """Ranks get the signal and end; the outcome says that it came from outside."""
+    script = f"echo $$ > {tmp_path}/pid.$RANK; exec sleep 30"
+    job = launch("--host", "localhost:2", "--grace", "1", "--", "sh", "-c", script)
+    files = [tmp_path / f"pid.{rank}" for rank in (0, 1)]
+    wait_for(lambda: all(file.exists() and file.read_text().strip() for file in files))
+    job.process.send_signal(number)
+    assert job.end() == code, job.stderr
+    assert (job.report["outcome"], job.report["exit_code"]) == (outcome, code)
+    assert not any(is_alive(int(file.read_text())) for file in files)
+
+
+def test_an_ending_signal_while_waiting_for_hosts(launch, tmp_path):
+    """Before mpirun starts, SIGTERM ends the wait at once and the report says so."""
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ecdsa", "-b", "521", "-N", "", "-f", tmp_path / "id_rsa"],
+        check=True,
+    )
+    environ = {"MPIJOB_SSH_DIR": str(tmp_path), "MPIJOB_SSH_PORT": "1"}
+    job = launch("--host", "127.0.0.2", "--", "true", environ=environ)
+    line = job.process.stderr.readline()
+    while "not ready" not in line:
+        line = job.process.stderr.readline()
+    assert "127.0.0.2: not ready: tcp: Connection refused" in line
+    job.process.send_signal(signal.SIGTERM)
+    assert job.end() == 75
+    assert "SIGTERM before the job started" in job.report["reason"]
+
+
+def test_a_host_that_never_comes_is_69_with_its_reason(launch, tmp_path):
+    """Within the deadline, by name, with why, and nothing started."""
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ecdsa", "-b", "521", "-N", "", "-f", tmp_path / "id_rsa"],
+        check=True,
+    )
+    environ = {"MPIJOB_SSH_DIR": str(tmp_path), "MPIJOB_SSH_PORT": "1"}
+    argv = ("--timeout", "0.3", "--host", "127.0.0.2,127.0.0.3", "--", "true")
+    job = launch(*argv, environ=environ)
+    assert job.end() == 69
+    assert job.report["outcome"] == "not_started"
+    assert "127.0.0.3: tcp: Connection refused" in job.report["reason"]
+
+
+def test_no_key_for_remote_hosts_is_78(launch, tmp_path):
+    """Without the job's key no host can be reached."""
+    environ = {"MPIJOB_SSH_DIR": str(tmp_path / "empty")}
+    job = launch("--host", "127.0.0.2", "--", "true", environ=environ)
+    assert job.end() == 78
+    assert "no ssh key" in job.report["reason"]
+
+
+def test_a_signal_while_the_outcome_is_written_does_not_lose_it(launch, tmp_path):
+    """A second SIGTERM at the very end must not cost the report."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    job = launch("--report", str(fifo), "--host", "localhost", "--", "true")
+    wait_for(lambda: (tmp_path / "run" / "attempts").exists())
+    time.sleep(0.5)
+    job.process.send_signal(signal.SIGTERM)
+    time.sleep(0.1)
+    assert job.process.poll() is None
+    descriptor = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(descriptor, encoding="utf-8") as file:
+        assert job.end() == 0
+        assert json.load(file)["outcome"] == "succeeded"
+
+
+def test_json_logs_are_one_object_a_line(launch):
+    """With MPIJOB_LOG_FORMAT=json every line of ours on stderr is an object."""
+    environ = {"MPIJOB_LOG_FORMAT": "json"}
+    job = launch("--host", "localhost", "--", "true", environ=environ)
+    assert job.end() == 0
+    records = [json.loads(line) for line in job.stderr.splitlines()]
+    assert records[-1]["outcome"] == "succeeded"
+
+
+@pytest.mark.parametrize(("flag", "lines"), [("-q", 0), ("-v", 2)])
+def test_quiet_and_verbose(flag, lines, launch):
+    """-q leaves only warnings and errors, -v at least the usual lines."""
+    job = launch(flag, "--host", "localhost", "--", "true")
+    assert job.end() == 0
+    assert (len(job.stderr.splitlines()) >= lines) if lines else job.stderr == ""
+
+
+def test_private_files_stay_private(launch, tmp_path):
+    """The run directory holds the hostfile and the ssh configuration, for its owner alone."""
+    assert launch("--host", "localhost", "--", "true").end() == 0
+    run = tmp_path / "run"
+    assert run.stat().st_mode & 0o777 == 0o700
+    assert (run / "hostfile").read_text() == "localhost slots=1\n"
+    assert (run / "ssh_config").stat().st_mode & 0o777 == 0o600

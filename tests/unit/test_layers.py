@@ -1,0 +1,166 @@
+"""Which module may import what, read from the sources."""
+
+import ast
+import pathlib
+import sys
+
+import pytest
+
+import mpijob_runtime
+
+ROOT = pathlib.Path(mpijob_runtime.__file__).parent
+
+# From the bottom up. A module imports from its own row (no circles) and the rows above it here.
+LAYERS = (
+    {"__init__", "errors", "carried", "facts", "operators", "console"},
+    {"hosts", "records", "run_dir", "settings", "defaults", "supervise", "private_files"},
+    {"environ", "mpirun", "outcome", "rank", "probes"},
+    {"ssh_files", "spread", "diagnose", "report", "credentials", "user_entry", "readiness"},
+    {"plan", "follow"},
+    {"launch", "worker"},
+    {"shims", "cli"},
+    {"__main__"},
+)
+ROW = {name: row for row, names in enumerate(LAYERS) for name in names}
+
+PURE = {
+    "__init__",
+    "carried",
+    "defaults",
+    "diagnose",
+    "environ",
+    "errors",
+    "facts",
+    "hosts",
+    "mpirun",
+    "operators",
+    "outcome",
+    "plan",
+    "records",
+    "settings",
+    "spread",
+    "ssh_files",
+}
+EFFECTS = {"os", "subprocess", "time", "socket", "threading", "pathlib", "shutil", "tempfile"}
+
+# Which single module or folder may import a third-party package.
+HOMES = {"paramiko": "probes.ssh", "psutil": "probes.system", "click": "cli", "pynvml": "probes.gpu"}
+
+
+def modules():
+    """Yield the dotted name (without the package) and the syntax tree of each module."""
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        if parts[0] == "training":
+            continue
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+        yield name, ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports(tree):
+    """Return every module that is imported anywhere in a tree, as dotted names."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            if node.module == "mpijob_runtime":
+                found |= {f"mpijob_runtime.{alias.name}" for alias in node.names}
+            else:
+                found.add(node.module)
+    return found
+
+
+def own(tree):
+    """Return the top-level names of our own modules that a tree imports."""
+    ours = {name.split(".")[1] for name in imports(tree) if name.startswith("mpijob_runtime.")}
+    return {"__init__" if name == "__version__" else name for name in ours}
+
+
+MODULES = dict(modules())
+
+
+def test_every_module_has_a_layer():
+    """A new module must be put into the picture."""
+    assert {name.split(".")[0] for name in MODULES} == ROW.keys()
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_imports_go_down_only(name):
+    """No module imports from a layer above its own."""
+    row = ROW[name.split(".")[0]]
+    upward = {found for found in own(MODULES[name]) if ROW[found] > row}
+    assert not upward
+
+
+def test_no_modules_import_in_a_circle():
+    """Modules of one layer may know each other in one direction only."""
+    edges = {}
+    for name, tree in MODULES.items():
+        top = name.split(".")[0]
+        edges.setdefault(top, set()).update(own(tree) - {top})
+    settled = set()
+    while leaves := {name for name in edges.keys() - settled if edges[name] <= settled}:
+        settled |= leaves
+    assert not edges.keys() - settled
+
+
+@pytest.mark.parametrize("name", sorted(PURE))
+def test_pure_modules_touch_nothing(name):
+    """Neither files, processes, clocks, networks nor threads."""
+    top = {found.split(".")[0] for found in imports(MODULES[name])}
+    assert not top & EFFECTS
+    third = top - set(sys.stdlib_module_names) - {"mpijob_runtime"}
+    assert not third
+
+
+@pytest.mark.parametrize("name", sorted(PURE))
+def test_pure_modules_import_pure_modules_only(name):
+    """Purity is not lost by way of another module."""
+    assert own(MODULES[name]) <= PURE
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstrings_and_the_list_agree_on_who_is_pure(name):
+    """A module that says that it is pure is checked, and each checked one says so."""
+    docstring = ast.get_docstring(MODULES[name]) or ""
+    says = "Layer: pure" in docstring or "Layer: bottom" in docstring
+    assert says == (name in PURE - {"__init__"})
+
+
+@pytest.mark.parametrize("package", HOMES)
+def test_a_third_party_package_has_one_home(package):
+    """One module or folder hides each third-party package from all others."""
+    home = HOMES[package]
+    users = {
+        name
+        for name, tree in MODULES.items()
+        if package in {found.split(".")[0] for found in imports(tree)}
+    }
+    assert all(name == home or name.startswith(f"{home}.") for name in users)
+
+
+def test_there_are_no_other_third_party_packages():
+    """The launcher needs no more than these; torch, horovod and mpi4py belong to the images."""
+    found = {name.split(".")[0] for tree in MODULES.values() for name in imports(tree)}
+    assert found - set(sys.stdlib_module_names) - {"mpijob_runtime"} <= HOMES.keys()
+
+
+@pytest.mark.parametrize("name", ["settings", "run_dir", "rank", "shims", "launch", "worker"])
+def test_the_listed_modules_exist(name):
+    """The tests above would pass on an empty package."""
+    assert name in MODULES
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_environment_is_read_in_few_places(name):
+    """Only entry points touch os.environ; all else takes a mapping."""
+    readers = {"rank", "shims", "cli.options", "probes.system"}
+    touches = any(
+        isinstance(node, ast.Attribute)
+        and node.attr in ("environ", "getenv")
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "os"
+        for node in ast.walk(MODULES[name])
+    )
+    assert not touches or name in readers

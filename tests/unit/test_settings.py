@@ -1,0 +1,190 @@
+import pytest
+
+from mpijob_runtime.errors import UsageError
+from mpijob_runtime.settings import RANK_WRAPPER, VARIABLES, Flags, Settings, parse_env_flags
+
+OPERATOR = {"K_MPI_JOB_ROLE": "launcher", "OMPI_MCA_orte_default_hostfile": "/op/hostfile"}
+
+PRECEDENCE = {
+    "default, no operator": ({}, {}, "hostfile", None),
+    "operator over default": (OPERATOR, {}, "hostfile", "/op/hostfile"),
+    "variable over operator": (
+        OPERATOR | {"MPIJOB_HOSTFILE": "/v"},
+        {},
+        "hostfile",
+        "/v",
+    ),
+    "flag over variable": (
+        OPERATOR | {"MPIJOB_HOSTFILE": "/v"},
+        {"hostfile": "/f"},
+        "hostfile",
+        "/f",
+    ),
+    "timeout by default": ({}, {}, "timeout_seconds", 600.0),
+    "timeout by variable": ({"MPIJOB_TIMEOUT": "5"}, {}, "timeout_seconds", 5.0),
+    "timeout by flag": (
+        {"MPIJOB_TIMEOUT": "5"},
+        {"timeout_seconds": 7.5},
+        "timeout_seconds",
+        7.5,
+    ),
+    "timeout 0 by flag": ({"MPIJOB_TIMEOUT": "5"}, {"timeout_seconds": 0.0}, "timeout_seconds", 0),
+    "grace by default": ({}, {}, "grace_seconds", 30.0),
+    "grace by variable": ({"MPIJOB_GRACE": "0.5"}, {}, "grace_seconds", 0.5),
+    "grace by flag": ({"MPIJOB_GRACE": "5"}, {"grace_seconds": 1.0}, "grace_seconds", 1.0),
+    "report by default": ({}, {}, "report", None),
+    "report by variable": ({"MPIJOB_REPORT": "/r"}, {}, "report", "/r"),
+    "report by flag": ({"MPIJOB_REPORT": "/r"}, {"report": "/f"}, "report", "/f"),
+    "port by default": ({}, {}, "ssh_port", 2222),
+    "port by variable": ({"MPIJOB_SSH_PORT": "22"}, {}, "ssh_port", 22),
+    "master port by default": ({}, {}, "master_port", 29500),
+    "master port by variable": ({"MPIJOB_MASTER_PORT": "65535"}, {}, "master_port", 65535),
+    "wrapper by default": ({}, {}, "rank_wrapper", RANK_WRAPPER),
+    "wrapper by variable": ({"MPIJOB_RANK_WRAPPER": "/w"}, {}, "rank_wrapper", "/w"),
+    "no wrapper": ({"MPIJOB_RANK_WRAPPER": ""}, {}, "rank_wrapper", None),
+    "mpirun": ({"MPIJOB_MPIRUN": "/m"}, {}, "mpirun", "/m"),
+    "ssh directory": ({"MPIJOB_SSH_DIR": "/s"}, {}, "ssh_dir", "/s"),
+    "run directory": ({"MPIJOB_RUN_DIR": "/r"}, {}, "run_dir", "/r"),
+    "termination log by default": ({}, {}, "termination_log", "/dev/termination-log"),
+    "termination log": ({"MPIJOB_TERMINATION_LOG": "/t"}, {}, "termination_log", "/t"),
+    "log format by default": ({}, {}, "log_format", "text"),
+    "log format": ({"MPIJOB_LOG_FORMAT": "json"}, {}, "log_format", "json"),
+    "shim by default": ({}, {}, "shim", True),
+    "shim off": ({"MPIJOB_SHIM": "off"}, {}, "shim", False),
+    "outside": ({}, {}, "inside", False),
+    "inside": ({"MPIJOB_INSIDE": "1"}, {}, "inside", True),
+    "empty variables count as unset": ({"MPIJOB_TIMEOUT": ""}, {}, "timeout_seconds", 600.0),
+    "host": ({}, {"host": "localhost"}, "host", "localhost"),
+    "empty host": ({}, {"host": ""}, "host", ""),
+    "ranks": ({}, {"ranks": 4}, "ranks", 4),
+}
+
+
+@pytest.mark.parametrize(
+    ("environ", "flags", "name", "expected"), PRECEDENCE.values(), ids=PRECEDENCE.keys()
+)
+def test_flag_over_variable_over_operator_over_default(
+    environ, flags, name, expected, make_settings
+):
+    """Each setting comes from the strongest source that gives one."""
+    assert expected == getattr(make_settings(environ, **flags), name)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "flag"),
+    [
+        ("MPIJOB_TIMEOUT", "soon", "--timeout"),
+        ("MPIJOB_TIMEOUT", "-1", "--timeout"),
+        ("MPIJOB_TIMEOUT", "nan", "--timeout"),
+        ("MPIJOB_TIMEOUT", "inf", "--timeout"),
+        ("MPIJOB_TIMEOUT", "1e99", "--timeout"),
+        ("MPIJOB_GRACE", "1 min", "--grace"),
+        ("MPIJOB_SSH_PORT", "0", ""),
+        ("MPIJOB_SSH_PORT", "65536", ""),
+        ("MPIJOB_SSH_PORT", "-22", ""),
+        ("MPIJOB_SSH_PORT", "ssh", ""),
+        ("MPIJOB_SSH_PORT", "٢٢", ""),
+        ("MPIJOB_SSH_PORT", "0000000801234", ""),
+        ("MPIJOB_SSH_PORT", "22" + "0" * 5000, ""),
+        ("MPIJOB_MASTER_PORT", "1.5", ""),
+        ("MPIJOB_LOG_FORMAT", "xml", ""),
+        ("MPIJOB_SHIM", "yes", ""),
+        ("MPIJOB_RUN_DIR", "relative/run", ""),
+        ("MPIJOB_RUN_DIR", "/tmp/a b", ""),
+        ("MPIJOB_RUN_DIR", "/tmp/100%u", ""),
+        ("MPIJOB_RUN_DIR", '/tmp/a"b', ""),
+        ("MPIJOB_RUN_DIR", "/tmp/a\nb", ""),
+    ],
+)
+def test_a_wrong_variable_is_named_with_its_flag_and_value(name, value, flag, make_settings):
+    """A value that cannot be ends with 64; the message has variable, flag, found and wanted."""
+    with pytest.raises(UsageError) as caught:
+        make_settings({name: value})
+    message = str(caught.value)
+    expected = 64
+    assert expected == caught.value.exit_code
+    assert name in message
+    assert flag in message
+    assert repr(value[:40]) in message
+    assert "wanted" in message
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ({"ranks": 0}, "-n 0"),
+        ({"ranks": -3}, "-n -3"),
+        ({"timeout_seconds": -1.0}, "--timeout"),
+        ({"timeout_seconds": float("nan")}, "--timeout"),
+        ({"grace_seconds": float("inf")}, "--grace"),
+        ({"env": ("1X=2",)}, "--env"),
+    ],
+)
+def test_a_wrong_flag_is_named(flags, words, make_settings):
+    """A flag's value that cannot be ends with 64 and names the flag."""
+    with pytest.raises(UsageError) as caught:
+        make_settings(**flags)
+    assert words in str(caught.value)
+
+
+def test_env_flags_take_a_value_or_the_launchers():
+    """NAME=VALUE gives the value, NAME alone takes the launcher's; the last one wins."""
+    items = ("A=1", "B", "C=", "D=x=y", "A=2", "E=line 1\nline 2")
+    found = parse_env_flags(items, {"B": "from here"})
+    expected = {"A": "2", "B": "from here", "C": "", "D": "x=y", "E": "line 1\nline 2"}
+    assert expected == found
+
+
+@pytest.mark.parametrize("item", ["", "=x", "A-B=1", "1A=1", "A B=1", "Ä=1", "A.B=1", "-x"])
+def test_env_flags_refuse_impossible_names(item):
+    """A name that no shell could set is refused with the whole item in the message."""
+    with pytest.raises(UsageError) as caught:
+        parse_env_flags((item,), {})
+    assert repr(item) in str(caught.value)
+
+
+def test_env_flag_without_a_value_must_be_set_here():
+    """--env NAME for a variable that is not set says how to give a value."""
+    with pytest.raises(UsageError) as caught:
+        parse_env_flags(("EPOCHS",), {})
+    assert "--env EPOCHS=VALUE" in caught.value.remedy
+
+
+def test_settings_do_not_show_the_environment():
+    """Printing settings does not print secrets."""
+    settings = Settings.from_environ({"DB_PASSWORD": "hunter2"})
+    assert "hunter2" not in repr(settings)
+
+
+def test_settings_keep_their_own_copy_of_the_environment():
+    """Later changes of the environment do not change settings."""
+    environ = {"A": "1"}
+    settings = Settings.from_environ(environ, flags=Flags())
+    environ["A"] = "2"
+    assert settings.environ["A"] == "1"
+
+
+def test_every_variable_is_documented_once():
+    """The table of variables has a meaning and a default for each, no name twice."""
+    names = [variable.name for variable in VARIABLES]
+    assert len(set(names)) == len(names)
+    assert all(v.meaning.endswith(".") and v.default for v in VARIABLES)
+
+
+def test_every_variable_that_settings_read_is_in_the_table():
+    """The documentation's table is complete: reading touches no other MPIJOB_ variable."""
+
+    class Watched(dict):
+        """Notes which keys are asked for."""
+
+        asked = frozenset()
+
+        def get(self, key, default=None):
+            """Note and answer."""
+            Watched.asked |= {key}
+            return super().get(key, default)
+
+    Settings.from_environ(Watched())
+    read = {name for name in Watched.asked if name.startswith("MPIJOB_")}
+    assert read <= {variable.name for variable in VARIABLES}
+    assert len(read) > 5

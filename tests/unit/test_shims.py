@@ -1,0 +1,158 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+HAND_OVER = '''#!{python}
+"""mpijob-runtime shim: hands over to the package."""
+import sys
+from mpijob_runtime.shims import {function}
+sys.exit({function}())
+'''
+
+LAUNCHER = {"K_MPI_JOB_ROLE": "launcher"}
+
+
+@pytest.fixture
+def shimmed(local_mpi, tmp_path):
+    """Return a function that runs a shim; shims stand on PATH before the stand-in mpirun."""
+    shims = tmp_path / "shims"
+    shims.mkdir()
+    for name, function in (
+        ("mpirun", "mpirun"),
+        ("mpiexec", "mpirun"),
+        ("sshd", "sshd"),
+        ("entrypoint", "entrypoint"),
+    ):
+        (shims / name).write_text(HAND_OVER.format(python=sys.executable, function=function))
+        (shims / name).chmod(0o755)
+    environ = local_mpi | {"PATH": f"{shims}:{local_mpi['PATH']}"}
+
+    def run(name, *arguments, **changes):
+        answer = subprocess.run(
+            [f"{shims}/{name}", *arguments],
+            env=environ | changes,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+            cwd=tmp_path,
+        )
+        return answer.returncode, answer.stdout, answer.stderr
+
+    run.environ = environ
+    run.place = str(shims)
+    return run
+
+
+@pytest.fixture
+def hostfile(tmp_path):
+    """Return the path of an operator's hostfile that names this machine."""
+    path = tmp_path / "hostfile"
+    path.write_text(f"{os.uname().nodename} slots=2\n")
+    return str(path)
+
+
+@pytest.mark.parametrize("environ", [{}, LAUNCHER], ids=["plain", "launcher"])
+def test_a_question_is_answered_by_the_real_mpirun(environ, shimmed):
+    """--version passes through byte for byte, operator or not."""
+    assert shimmed("mpirun", "--version", **environ) == (0, "mpirun (Open MPI) 4.1.4\n", "")
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        {"K_MPI_JOB_ROLE": "worker"},
+        LAUNCHER | {"MPIJOB_SHIM": "off"},
+        LAUNCHER | {"MPIJOB_INSIDE": "1"},
+    ],
+    ids=["no operator", "worker", "off", "inside"],
+)
+def test_a_shim_without_a_job_is_the_plain_program(environ, shimmed):
+    """In somebody's build, on a worker, inside a job or switched off, nothing of ours happens."""
+    expected = (0, "plain -x A b c\n", "")
+    assert expected == shimmed("mpirun", "-x", "A", "b c", **environ)
+
+
+def test_a_launchers_mpirun_is_a_launch_with_the_arguments_as_they_are(shimmed, hostfile, tmp_path):
+    """The operator's `mpirun …` runs the whole pipeline, and the ranks have what they need."""
+    environ = LAUNCHER | {
+        "OMPI_MCA_orte_default_hostfile": hostfile,
+        "MPIJOB_REPORT": str(tmp_path / "report.json"),
+    }
+    code, out, err = shimmed("mpirun", "-n", "2", "sh", "-c", 'echo "$RANK $1"', "sh", "a  b", **environ)
+    assert code == 0, err
+    assert sorted(out.splitlines()) == ["0 a  b", "1 a  b"]
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (report["outcome"], report["world_size"]) == ("succeeded", 2)
+
+
+def test_a_launchers_failure_passes_through(shimmed, hostfile):
+    """The code is the rank's, the reason on stderr."""
+    environ = LAUNCHER | {"OMPI_MCA_orte_default_hostfile": hostfile}
+    code, _, err = shimmed("mpirun", "-n", "1", "sh", "-c", "exit 9", **environ)
+    assert code == 9
+    assert "failed first: exit code 9" in err
+
+
+def test_a_shim_inside_a_rank_is_the_plain_program(shimmed, hostfile):
+    """The recursion guard: mpirun within a rank does not start our pipeline again."""
+    environ = LAUNCHER | {"OMPI_MCA_orte_default_hostfile": hostfile}
+    code, out, err = shimmed("mpirun", "-n", "1", "mpirun", "--inner", **environ)
+    assert code == 0, err
+    assert out == "plain --inner\n"
+
+
+def test_without_a_real_program_the_shim_says_so(shimmed):
+    """A shim with nothing behind it is 127."""
+    code, _, err = shimmed("mpiexec", "-n", "1", "true", PATH=shimmed.place)
+    assert code == 127
+    assert "no real mpiexec" in err
+
+
+def test_a_wrong_variable_is_64(shimmed):
+    """A shim has no flags, but variables."""
+    code, _, err = shimmed("mpirun", "-n", "1", "true", MPIJOB_LOG_FORMAT="xml")
+    assert code == 64
+    assert "MPIJOB_LOG_FORMAT" in err
+
+
+def test_the_entrypoint_becomes_the_command(shimmed):
+    """Exit code and arguments are the command's own."""
+    code, out, _ = shimmed("entrypoint", "sh", "-c", 'echo "$1"; exit 4', "sh", "a  b")
+    assert (code, out) == (4, "a  b\n")
+
+
+@pytest.mark.parametrize(("name", "expected"), [("/nowhere/x", 127), ("/etc/passwd", 126)])
+def test_the_entrypoint_cannot_become_what_cannot_run(name, expected, shimmed):
+    """Missing is 127, not executable 126, as shells have it."""
+    code, _, err = shimmed("entrypoint", name)
+    assert expected == code
+    assert name in err
+
+
+def test_the_entrypoint_without_a_command_shows_help(shimmed):
+    """An image that is started with nothing to do explains itself."""
+    code, out, _ = shimmed("entrypoint")
+    assert code == 0
+    assert "Usage: mpijob-runtime" in out
+
+
+def test_sigterm_to_a_launchers_mpirun_ends_the_job(shimmed, hostfile, tmp_path, is_alive):
+    """A pod that is deleted ends its ranks."""
+    environ = shimmed.environ | LAUNCHER | {"OMPI_MCA_orte_default_hostfile": hostfile}
+    script = f"echo $$ > {tmp_path}/pid; exec sleep 30"
+    argv = [f"{shimmed.place}/mpirun", "-n", "1", "sh", "-c", script]
+    with subprocess.Popen(argv, env=environ | {"MPIJOB_GRACE": "1"}) as process:
+        deadline = time.monotonic() + 10
+        pid = tmp_path / "pid"
+        while not (pid.exists() and pid.read_text().strip()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 75
+    assert not is_alive(int(pid.read_text()))

@@ -1,0 +1,100 @@
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from mpijob_runtime.environ import Paths
+from mpijob_runtime.ssh_files import format_known_hosts, format_ssh_config, sshd_options
+
+PATHS = Paths("/dev/shm/mpijob-1000")
+SSHD = shutil.which("sshd", path="/usr/lib/mpijob:/usr/sbin")
+
+
+@pytest.fixture
+def options():
+    """Return sshd's options of a typical worker."""
+    return sshd_options(
+        PATHS,
+        authorized_keys="/dev/shm/mpijob-1000/authorized_keys",
+        port=2222,
+        session=("MPIJOB_RUN_DIR=/dev/shm/mpijob-1000", "PATH=/opt/venv/bin:/usr/bin"),
+    )
+
+
+def ask_ssh(tmp_path, text, host="w0.job"):
+    """Return what ssh itself understands of a configuration: option -> values."""
+    config = tmp_path / "config"
+    config.write_text(text)
+    answer = subprocess.run(
+        ["ssh", "-G", "-F", str(config), host], capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert not answer.stderr
+    return dict(line.partition(" ")[::2] for line in answer.stdout.splitlines())
+
+
+def test_the_client_configuration_is_as_recorded(golden):
+    """mpirun's ssh gets exactly the golden configuration."""
+    golden("ssh_config", format_ssh_config(PATHS, port=2222))
+
+
+def test_the_server_options_are_as_recorded(options, golden):
+    """The worker's sshd gets exactly the golden options."""
+    assert options[::2] == ("-o",) * (len(options) // 2)
+    golden("sshd_options", "".join(f"{option}\n" for option in options[1::2]))
+
+
+def test_known_hosts_accept_the_jobs_key_alone():
+    """One line for all hosts, one key."""
+    assert format_known_hosts("ecdsa-sha2-nistp521 AAAA") == "* ecdsa-sha2-nistp521 AAAA\n"
+
+
+def test_without_session_variables_there_is_no_setenv():
+    """An empty SetEnv would be a syntax error."""
+    found = sshd_options(PATHS, authorized_keys="/a", port=22, session=())
+    assert not any(option.startswith("SetEnv") for option in found)
+
+
+@pytest.mark.skipif(not shutil.which("ssh"), reason="no ssh client on this machine")
+def test_ssh_itself_accepts_the_client_configuration(tmp_path):
+    """ssh -G parses every line and understands the checks as meant."""
+    found = ask_ssh(tmp_path, format_ssh_config(PATHS, port=2200))
+    assert found["port"] == "2200"
+    assert found["stricthostkeychecking"] == "true"
+    assert found["batchmode"] == "yes"
+    assert found["identityfile"] == PATHS.key
+    assert found["userknownhostsfile"] == PATHS.known_hosts
+    assert found["identitiesonly"] == "yes"
+
+
+@pytest.mark.skipif(not SSHD, reason="openssh-server is not installed; make test installs it")
+@pytest.mark.skipif(os.geteuid() != 0, reason="sshd -T reads host keys as root")
+def test_sshd_itself_accepts_the_server_options(tmp_path):
+    """Sshd -T parses every option and takes the values as meant, over a contrary file."""
+    os.makedirs("/run/sshd", mode=0o755, exist_ok=True)
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ecdsa", "-b", "521", "-N", "", "-f", tmp_path / "id"],
+        check=True,
+    )
+    contrary = tmp_path / "sshd_config"
+    contrary.write_text("Port 22\nStrictModes yes\nPasswordAuthentication yes\nPidFile /run/x\n")
+    options = sshd_options(
+        Paths(str(tmp_path)),
+        authorized_keys=f"{tmp_path}/keys",
+        port=2345,
+        session=("A=1", "B=two words", "PATH=/opt/venv/bin:/usr/bin"),
+    )
+    answer = subprocess.run(
+        [SSHD, "-T", "-f", str(contrary), *options], capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert not answer.stderr
+    found = answer.stdout.splitlines()
+    assert "port 2345" in found
+    assert "strictmodes no" in found
+    assert "passwordauthentication no" in found
+    assert "pidfile none" in found
+    assert "disableforwarding yes" in found
+    assert "setenv B=two words" in found
+    assert f"hostkey {tmp_path}/id" in found

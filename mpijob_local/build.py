@@ -84,46 +84,49 @@ class Builder:
             UsageError: no Containerfile.
             ConfigurationError: no base image, or a step failed; with the end of its log.
         """
-        base = self._base(options)
-        pip = parse_pip_listing(read_pip_listing(self.environ))
-        for target in targets:
-            tag = f"{OWN_REPOSITORY}:{target}-ompi{options.open_mpi}"
-            started = time.monotonic()
-            with _pip_arguments(pip) as secrets:
-                arguments = (*self._arguments(target, tag, base, options), *secrets)
-                self._run(tag, (*arguments, str(options.context)))
-            size = self.podman.run("image", "inspect", "--format={{.Size}}", tag).stdout
-            built = BuiltImage(tag, int(size), round(time.monotonic() - started, 1))
-            self.reporter.step(f"{tag}: {built.size_bytes / 1e6:.0f} MB, {built.build_seconds} s")
-            yield built
-
-    def _base(self, options: BuildOptions) -> str:
-        containerfile = options.context / CONTAINERFILE
-        if not containerfile.is_file():
-            message = f"no {CONTAINERFILE} in {options.context}"
-            raise UsageError(message, remedy="give its directory with --context")
-        if options.base_image:
-            return options.base_image
-        return find_base(
+        containerfile = _containerfile(options.context)
+        base = options.base_image or find_base(
             default_base(containerfile.read_text(encoding="utf-8")),
             self.podman,
             reporter=self.reporter,
             environ=self.environ,
             fresh=options.no_cache,
         )
+        for target in targets:
+            tag = f"{OWN_REPOSITORY}:{target}-ompi{options.open_mpi}"
+            more = (f"--target={target}", f"--build-arg=BASE_IMAGE={base}")
+            yield self._build(tag, options, *more)
 
-    def _arguments(
-        self, target: str, tag: str, base: str, options: BuildOptions
-    ) -> tuple[str, ...]:
+    def build_upon(self, tag: str, options: BuildOptions) -> BuiltImage:
+        """Build somebody's own Containerfile upon our images, and return its image.
+
+        Raises:
+            UsageError: no Containerfile.
+            ConfigurationError: a step failed; with the end of its log.
+        """
+        _containerfile(options.context)
+        return self._build(tag, options)
+
+    def _build(self, tag: str, options: BuildOptions, *more: str) -> BuiltImage:
+        started = time.monotonic()
+        pip = parse_pip_listing(read_pip_listing(self.environ))
+        with _pip_arguments(pip) as secrets:
+            arguments = (*self._arguments(tag, options), *more, *secrets)
+            self._run(tag, (*arguments, str(options.context)))
+        size = self.podman.run("image", "inspect", "--format={{.Size}}", tag).stdout
+        built = BuiltImage(tag, int(size), round(time.monotonic() - started, 1))
+        self.reporter.step(f"{tag}: {built.size_bytes / 1e6:.0f} MB, {built.build_seconds} s")
+        return built
+
+    def _arguments(self, tag: str, options: BuildOptions) -> tuple[str, ...]:
         """Return the arguments of ``podman build`` except those about pip."""
         # Root without all of root's rights cannot set up the containers of a build.
         confined = not self.facts.rootless and not self.facts.raises_limits
         return (
-            *("build", "--pull=never", "--layers", f"--target={target}", f"--tag={tag}"),
+            *("build", "--pull=never", "--layers", f"--tag={tag}"),
             f"--file={options.context / CONTAINERFILE}",
             *(("--network=host", "--isolation=chroot") if confined else ()),
             *(("--no-cache",) if options.no_cache else ()),
-            f"--build-arg=BASE_IMAGE={base}",
             f"--build-arg=OPEN_MPI={options.open_mpi}",
             *(f"--build-arg={argument}" for argument in options.arguments),
         )
@@ -131,7 +134,7 @@ class Builder:
     def _run(self, tag: str, arguments: tuple[str, ...]) -> None:
         """Run a build; its steps are told, all of it goes to a log."""
         self.logs.mkdir(parents=True, exist_ok=True)
-        log = self.logs / f"build-{tag.partition(':')[2]}.log"
+        log = self.logs / f"build-{re.sub(r'[^A-Za-z0-9.-]', '-', tag)}.log"
         tail: deque[str] = deque(maxlen=_SHOWN_LINES)
         self.reporter.step(f"building {tag}")
         with log.open("w", encoding="utf-8") as file, _ended(self.podman, arguments) as process:
@@ -144,6 +147,14 @@ class Builder:
             end = "\n  ".join(tail)
             message = f"building {tag} failed; the end of {log}:\n  {end}"
             raise ConfigurationError(message, remedy="the step above names what is missing")
+
+
+def _containerfile(context: Path) -> Path:
+    path = context / CONTAINERFILE
+    if not path.is_file():
+        message = f"no {CONTAINERFILE} in {context}"
+        raise UsageError(message, remedy="give a directory that has one")
+    return path
 
 
 def _step_text(step: str, what: str) -> str:

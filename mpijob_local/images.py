@@ -8,6 +8,7 @@ from mpijob_local.podman import Engine, read_json
 from mpijob_runtime.errors import ConfigurationError
 
 OWN_REPOSITORY = "mpijob-runtime"
+EXAMPLE_REPOSITORY = "mpijob-example"
 
 
 def read_images(engine: Engine, images: Iterable[str]) -> dict[str, ImageConfig]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from mpijob_local.build import Builder, BuildOptions, find_context
+from mpijob_local.images import EXAMPLE_REPOSITORY
 from mpijob_local.machine import podman_for
 from mpijob_local.output import Reporter, make_console
 from mpijob_local.settings import LocalSettings
@@ -17,6 +18,8 @@ Examples:
   mpijob-local build
   mpijob-local build --target runtime --target torch --open-mpi 5.0
   mpijob-local build --base-image debian:bookworm-slim
+  mpijob-local build examples/ddp                      mpijob-example:ddp-ompi4.1
+  mpijob-local build ./train --tag my-training:1       a Containerfile of your own
 
 Where no registry can be reached, the base image is made from Debian's packages with mmdebstrap.
 pip's settings of this machine are used in the build and stay in no layer.
@@ -24,6 +27,13 @@ pip's settings of this machine are used in the build and stay in no layer.
 
 
 @click.command(epilog=_EPILOG)
+@click.argument(
+    "own",
+    metavar="[DIRECTORY]",
+    required=False,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+)
+@click.option("--tag", metavar="NAME", help="Name for the image of DIRECTORY.")
 @click.option(
     "--target",
     "targets",
@@ -56,6 +66,8 @@ pip's settings of this machine are used in the build and stay in no layer.
 def build(
     context: click.Context,
     *,
+    own: Path | None,
+    tag: str | None,
     targets: tuple[str, ...],
     open_mpi: str,
     base_image: str,
@@ -65,13 +77,21 @@ def build(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Build the images as mpijob-runtime:TARGET-ompiVERSION."""
+    """Build the images as mpijob-runtime:TARGET-ompiVERSION, or an image upon them.
+
+    With a DIRECTORY its Containerfile is built; it gets the build argument OPEN_MPI.
+    """
     settings: LocalSettings = context.obj
-    where = find_context(Path.cwd()) if directory is None else directory
     podman, facts = podman_for(settings)
     reporter = Reporter(make_console(coloured=settings.coloured), quiet)
     builder = Builder(podman, facts, settings.environ, settings.home / "logs", reporter)
-    options = BuildOptions(where, open_mpi, base_image, no_cache, arguments)
-    images = [asdict(image) for image in builder.build(targets, options)]
+    if own is not None:
+        options = BuildOptions(own, open_mpi, base_image, no_cache, arguments)
+        name = tag or f"{EXAMPLE_REPOSITORY}:{own.resolve().name.lower()}-ompi{open_mpi}"
+        images = [builder.build_upon(name, options)]
+    else:
+        where = find_context(Path.cwd()) if directory is None else directory
+        options = BuildOptions(where, open_mpi, base_image, no_cache, arguments)
+        images = list(builder.build(targets, options))
     if as_json:
-        click.echo(json.dumps(images, indent=2))
+        click.echo(json.dumps([asdict(image) for image in images], indent=2))

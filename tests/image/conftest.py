@@ -3,6 +3,7 @@
 import os
 
 import pytest
+
 from mpijob_local.machine import podman_for
 from mpijob_local.settings import LocalSettings
 

@@ -61,7 +61,7 @@ def test_a_rank_runs_on_each_worker(case, image, tmp_path):
 
     ended = run_job(job, tmp_path, *case.options)
 
-    assert 0 == ended.exit_code, ended.text
+    assert ended.exit_code == 0, ended.text
     uid = case.pod["runAsUser"]
     assert f"rank 0 on users-worker-0 as {uid}:" in ended.stdout
     assert f"rank 1 on users-worker-1 as {uid}:" in ended.stdout
@@ -75,7 +75,7 @@ def test_a_key_that_cannot_be_read_ends_with_78_and_its_remedy(image, tmp_path):
 
     ended = run_job(job, tmp_path)
 
-    assert 78 == ended.exit_code, ended.text
+    assert ended.exit_code == 78, ended.text
     assert "next: set sshAuthMountPath to a path other than /root/.ssh" in ended.text
     assert "UID 1000 can read" in ended.text
 
@@ -90,6 +90,6 @@ def test_root_without_capabilities_ends_with_78_and_its_remedy(podman, image, tm
         accept=(),
     )
 
-    assert 78 == done.exit_code, done.stderr
+    assert done.exit_code == 78, done.stderr
     assert "SYS_CHROOT" in done.stderr
     assert "next: run as a non-root UID" in done.stderr

@@ -63,6 +63,11 @@ class Podman:
         self._environ = dict(environ)
         self._executable = executable
 
+    @property
+    def environ(self) -> dict[str, str]:
+        """The environment that podman runs in."""
+        return dict(self._environ)
+
     def run(
         self, *arguments: str, accept: Sequence[int] = (0,), timeout_seconds: float | None = None
     ) -> Finished:
@@ -90,7 +95,7 @@ class Podman:
                 timeout=timeout_seconds,
             )
         except FileNotFoundError:
-            raise _missing(self._executable) from None
+            raise missing_podman(self._executable) from None
         except subprocess.TimeoutExpired:
             message = f"podman {arguments[0]} did not end within {timeout_seconds:g} s"
             raise PodmanError(message) from None
@@ -114,7 +119,7 @@ class Podman:
                 start_new_session=True,
             )
         except FileNotFoundError:
-            raise _missing(self._executable) from None
+            raise missing_podman(self._executable) from None
 
 
 def read_json(engine: Engine, *arguments: str) -> Json:
@@ -127,5 +132,6 @@ def read_json(engine: Engine, *arguments: str) -> Json:
         raise PodmanError(message) from None
 
 
-def _missing(executable: str) -> ConfigurationError:
+def missing_podman(executable: str) -> ConfigurationError:
+    """Return the error for a machine without podman."""
     return ConfigurationError(f"{executable} is not installed", remedy=INSTALL_HINT)

@@ -19,7 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.data.distributed import DistributedSampler
 
-BATCH, BASE_LR, MOMENTUM, HIDDEN = 16, 0.02, 0.9, 128  # batch and rate are those of one process
+BATCH, BASE_LR, MOMENTUM, HIDDEN = 32, 0.08, 0.9, 128  # batch and rate are those of one process
 TEST_SHARE = 5  # every fifth image is for the test
 
 
@@ -70,7 +70,7 @@ def main() -> int:
     """Train with each seed and print the mean accuracy on rank 0."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--warmup-epochs", type=int, default=3)
+    parser.add_argument("--warmup-epochs", type=int, default=4)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--at-least", type=float, default=0.95, help="fail below this accuracy")
     arguments = parser.parse_args()

@@ -12,6 +12,7 @@ from mpijob_local import __version__
 from mpijob_local.cli.build import build
 from mpijob_local.cli.down import down
 from mpijob_local.cli.logs import logs
+from mpijob_local.cli.podman import podman
 from mpijob_local.cli.ps import ps
 from mpijob_local.cli.run import run
 from mpijob_local.settings import LocalSettings
@@ -39,7 +40,7 @@ def cli(context: click.Context) -> None:
     context.obj = LocalSettings.from_environ(os.environ)
 
 
-for _command in (build, run, ps, logs, down):
+for _command in (build, run, ps, logs, down, podman):
     cli.add_command(_command)
 
 

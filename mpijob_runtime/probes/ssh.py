@@ -22,6 +22,7 @@ from mpijob_runtime.errors import ConfigurationError
 Step = Literal["name", "tcp", "banner", "host key", "authentication", "session"]
 
 _KEX = ("ecdh-sha2-nistp256", "ecdh-sha2-nistp384", "ecdh-sha2-nistp521")
+_RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256")
 _COMMAND_SECONDS = 15.0
 
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # its tracebacks are our reasons
@@ -145,7 +146,7 @@ def probe_ssh(host: str, *, port: int, identity: Identity, timeout_seconds: floa
     connection = _connect(host, port, timeout_seconds)
     transport = paramiko.Transport(connection)
     try:
-        _greet(transport, timeout_seconds)
+        _greet(transport, identity, timeout_seconds)
         _check_host_key(transport, identity)
         _authenticate(transport, identity, timeout_seconds)
         opened = SshConnection(host, transport)
@@ -177,10 +178,14 @@ def _connect(host: str, port: int, timeout_seconds: float) -> socket.socket:
     raise HostRefusal("tcp", f"{_words(problem)} ({where})") from problem
 
 
-def _greet(transport: paramiko.Transport, timeout_seconds: float) -> None:
+def _greet(transport: paramiko.Transport, identity: Identity, timeout_seconds: float) -> None:
     transport.banner_timeout = timeout_seconds
     transport.auth_timeout = timeout_seconds
-    transport.get_security_options().kex = _KEX
+    options = transport.get_security_options()
+    options.kex = _KEX
+    # a server may have more host keys: ask for the one that the job knows
+    kind = identity.key.get_name()
+    options.key_types = _RSA_SIGNATURES if kind == "ssh-rsa" else (kind,)
     try:
         transport.start_client(timeout=timeout_seconds)
     except (paramiko.SSHException, OSError, EOFError) as error:

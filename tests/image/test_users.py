@@ -1,5 +1,7 @@
 """Every user, capability and key mode: each works, or ends with 78 and its remedy."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pytest
@@ -15,7 +17,7 @@ class Case(NamedTuple):
 
     ssh_path: str
     pod: dict[str, Any]
-    container: dict[str, Any] = {}
+    container: Mapping[str, Any] = MappingProxyType({})
     options: tuple[str, ...] = ()
     volumes: tuple[tuple[str, str], ...] = ()
 
@@ -70,7 +72,7 @@ def test_a_rank_runs_on_each_worker(case, image, tmp_path):
 
 @pytest.mark.image
 def test_a_key_that_cannot_be_read_ends_with_78_and_its_remedy(image, tmp_path):
-    """A root-owned 0600 key and a non-root user cannot work: both sides say so and how to mend it."""
+    """A root-owned 0600 key and a non-root user cannot work: both sides say so, and the cure."""
     job = Job("closedkey", image, HELLO, ssh_path="/root/.ssh", pod_security={"runAsUser": 1000})
 
     ended = run_job(job, tmp_path)

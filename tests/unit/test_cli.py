@@ -262,6 +262,24 @@ def test_wait_for_this_container_is_over_at_once(run):
     assert data["waited_seconds"] < 5
 
 
+@pytest.mark.parametrize("form", [("--json",), ()], ids=["json", "text"])
+@pytest.mark.usefixtures("mpi")
+def test_wait_names_the_hosts_that_are_missing(form, run, tmp_path, monkeypatch):
+    """69 within the deadline, with the reason of each host."""
+    argv = ["ssh-keygen", "-q", "-t", "ecdsa", "-b", "521", "-N", "", "-f", tmp_path / "id_rsa"]
+    subprocess.run(argv, check=True)
+    monkeypatch.setenv("MPIJOB_SSH_DIR", str(tmp_path))
+    monkeypatch.setenv("MPIJOB_SSH_PORT", "1")
+    code, out, err = run("wait", "--timeout", "0.3", "--host", "localhost,127.0.0.2", *form)
+    assert code == 69
+    if form:
+        data = json.loads(out)
+        assert (data["ready"], list(data["missing"])) == (["localhost"], ["127.0.0.2"])
+        assert data["missing"]["127.0.0.2"].startswith("tcp: Connection refused")
+    else:
+        assert "127.0.0.2: tcp: Connection refused" in err
+
+
 @pytest.fixture
 def serve(monkeypatch):
     """Return a function that serves one connection with bytes, and sets the port's variable."""

@@ -18,7 +18,7 @@ def key_at(directory, *, owner=0, mode=0o644, readable=True):
 
 @pytest.mark.parametrize("text", ["KEY\n", "KEY"])
 def test_the_copy_is_private_and_ends_in_a_newline(text, tmp_path):
-    """ssh refuses a key of ours that others can read, and one without a last newline."""
+    """Ssh refuses a key of ours that others can read, and one without a last newline."""
     (tmp_path / "id_rsa").write_text(text)
     (tmp_path / "run").mkdir()
     found = copy_key(key_at(tmp_path), USER, Paths(f"{tmp_path}/run"))
@@ -29,7 +29,7 @@ def test_the_copy_is_private_and_ends_in_a_newline(text, tmp_path):
 
 def test_no_key_is_refused_with_the_places_and_the_remedy():
     """Without a key the error says where one was looked for."""
-    with pytest.raises(ConfigurationError, match="MPIJOB_SSH_DIR, ~/.ssh, /root/.ssh") as caught:
+    with pytest.raises(ConfigurationError, match=r"MPIJOB_SSH_DIR, ~/\.ssh, /root/\.ssh") as caught:
         copy_key(None, USER, Paths("/r"))
     assert caught.value.exit_code == 78
     assert "sshAuthMountPath" in caught.value.remedy

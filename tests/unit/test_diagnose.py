@@ -136,11 +136,35 @@ def test_success_without_records_is_said_to_be_unproved(observe):
     assert "unproved" in found.reason
 
 
-def test_success_with_missing_records_counts_them(observe):
+def test_success_with_missing_records_counts_them(observe, make_record):
     """Fewer starts than ranks: believed, and said."""
-    found = diagnose(observe(started=3, hosts={"w0": [0, 1, 2]}))
+    exits = [make_record("exit", rank, at=9.0, exit_code=0) for rank in range(3)]
+    found = diagnose(observe(*exits, started=3, hosts={"w0": [0, 1, 2]}))
     assert found.outcome == "succeeded"
     assert "only 3 of 4 ranks left a record" in found.reason
+
+
+def test_a_rank_that_never_ended_is_no_success(observe, make_record):
+    """Open MPI 5 ends with 0 when it loses a daemon: 75, with the ranks that are missing."""
+    exits = [make_record("exit", rank, at=9.0, exit_code=0) for rank in range(3)]
+    found = diagnose(observe(*exits))
+    assert (found.outcome, found.exit_code) == ("failed", 75)
+    assert "rank 3 never ended" in found.reason
+
+
+def test_a_rank_that_failed_is_no_success_whatever_mpirun_says(observe, make_record):
+    """Mpirun's 0 does not hide a rank's own code."""
+    exits = [make_record("exit", rank, at=9.0, exit_code=int(rank == 2)) for rank in range(4)]
+    found = diagnose(observe(*exits))
+    assert (found.outcome, found.exit_code) == ("failed", 1)
+    assert found.first_failure.rank == 2
+
+
+def test_a_host_that_goes_away_after_all_ranks_succeeded_is_no_failure(observe, make_record):
+    """Every rank's record says 0 and so does mpirun: a connection that breaks later is no news."""
+    exits = [make_record("exit", rank, at=9.0, exit_code=0) for rank in range(4)]
+    found = diagnose(observe(*exits, lost_hosts=("w3.job.svc",)))
+    assert (found.outcome, found.exit_code) == ("succeeded", 0)
 
 
 @pytest.mark.parametrize("more", [{}, {"code": 143, "signals": (signal.SIGTERM,)}])
@@ -168,7 +192,7 @@ def test_an_interrupt_is_no_preemption(observe):
 
 
 def test_a_lost_host_without_records_is_worth_a_retry(observe):
-    """mpirun failed and a host does not answer any more: 75, with its name."""
+    """Mpirun failed and a host does not answer any more: 75, with its name."""
     seen = observe(code=255, lost_hosts=("w3.job.svc",))
     found = diagnose(seen)
     assert (found.outcome, found.exit_code) == ("failed", 75)

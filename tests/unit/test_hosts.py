@@ -1,4 +1,6 @@
-import time
+import os
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -156,23 +158,33 @@ def test_short_name_is_the_first_label(name, expected):
     assert expected == Host(name).short_name
 
 
-def test_a_hundred_thousand_lines_parse_within_two_seconds():
-    """A large valid file is read in time."""
-    lines = (f"worker-{number}.job.namespace.svc slots=8\n" for number in range(100_000))
-    data = "".join(lines).encode()
-    began = time.perf_counter()
-    found = parse_hostfile(data, path=PATH)
-    assert time.perf_counter() - began < 2.0
-    assert len(found.hosts) == 100_000
-    assert found.world_size == 800_000
+TIMED = """
+import sys, time
+from mpijob_runtime.hosts import HostfileError, parse_hostfile
+data = sys.stdin.buffer.read()
+began = time.process_time()
+try:
+    found = parse_hostfile(data, path="h").world_size
+except HostfileError as error:
+    found = len(error.problems)
+print(time.process_time() - began, found)
+"""
 
 
-def test_a_hundred_thousand_wrong_lines_are_refused_within_two_seconds():
-    """A large wrong file is refused in time, too."""
-    began = time.perf_counter()
-    with pytest.raises(HostfileError):
-        parse_hostfile(b"w0,w1 slots=0\n" * 100_000, path=PATH)
-    assert time.perf_counter() - began < 2.0
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [("worker-{}.job.namespace.svc slots=8\n", 800_000), ("w{},x slots=0\n", 100_000)],
+    ids=["valid", "wrong"],
+)
+def test_a_hundred_thousand_lines_are_read_within_two_seconds(line, expected):
+    """A large file is read in time, or refused in time; measured where nothing traces."""
+    data = "".join(line.format(number) for number in range(100_000)).encode()
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE_")}
+    argv = [sys.executable, "-c", TIMED]
+    answer = subprocess.run(argv, input=data, capture_output=True, check=True, env=environ)
+    seconds, found = answer.stdout.split()
+    assert float(seconds) < 2.0
+    assert expected == int(found)
 
 
 @pytest.mark.parametrize(

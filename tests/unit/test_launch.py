@@ -103,7 +103,7 @@ def test_a_missing_program_is_127(launch):
 
 
 def test_ranks_outside_the_plan_are_76(launch, local_mpi):
-    """mpirun ended with 0, but put its ranks elsewhere: that is no success."""
+    """Mpirun ended with 0, but put its ranks elsewhere: that is no success."""
     agent = f"{local_mpi['PATH'].split(':')[0]}/agent"
     with open(agent, "w", encoding="utf-8") as file:
         file.write(f'#!/bin/sh\nOMPI_COMM_WORLD_SIZE=3 exec {os.path.dirname(agent)}/rank "$@"\n')
@@ -206,7 +206,7 @@ def test_a_signal_while_the_outcome_is_written_does_not_lose_it(launch, tmp_path
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     job = launch("--report", str(fifo), "--host", "localhost", "--", "true")
-    wait_for(lambda: (tmp_path / "run" / "attempts").exists())
+    wait_for((tmp_path / "run" / "attempts").exists)
     time.sleep(0.5)
     job.process.send_signal(signal.SIGTERM)
     time.sleep(0.1)

@@ -44,7 +44,12 @@ PURE = {
 EFFECTS = {"os", "subprocess", "time", "socket", "threading", "pathlib", "shutil", "tempfile"}
 
 # Which single module or folder may import a third-party package.
-HOMES = {"paramiko": "probes.ssh", "psutil": "probes.system", "click": "cli", "pynvml": "probes.gpu"}
+HOMES = {
+    "paramiko": "probes.ssh",
+    "psutil": "probes.system",
+    "click": "cli",
+    "pynvml": "probes.gpu",
+}
 
 
 def modules():

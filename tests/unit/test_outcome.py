@@ -11,7 +11,9 @@ from mpijob_runtime.outcome import (
     format_ranks,
 )
 
-FAILURE = FirstFailure(3, "w1", 7, None, "rank 3 on w1 failed first: exit code 7", ("rank 0 later",))
+FAILURE = FirstFailure(
+    3, "w1", 7, None, "rank 3 on w1 failed first: exit code 7", ("rank 0 later",)
+)
 
 
 @pytest.fixture

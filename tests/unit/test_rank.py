@@ -336,7 +336,7 @@ def test_the_program_gets_the_usual_signal_dispositions(start_rank):
 
 
 def test_an_ignored_signal_stays_ignored_for_the_program(bare_environ):
-    """nohup's wish is kept: the daemon's SIG_IGN is passed on."""
+    """Nohup's wish is kept: the daemon's SIG_IGN is passed on."""
     python = f"exec {sys.executable} -m mpijob_runtime.rank grep SigIgn /proc/self/status"
     answer = subprocess.run(
         ["/bin/sh", "-c", f"trap '' HUP; {python}"],

@@ -85,7 +85,9 @@ def test_a_launchers_mpirun_is_a_launch_with_the_arguments_as_they_are(shimmed, 
         "OMPI_MCA_orte_default_hostfile": hostfile,
         "MPIJOB_REPORT": str(tmp_path / "report.json"),
     }
-    code, out, err = shimmed("mpirun", "-n", "2", "sh", "-c", 'echo "$RANK $1"', "sh", "a  b", **environ)
+    code, out, err = shimmed(
+        "mpirun", "-n", "2", "sh", "-c", 'echo "$RANK $1"', "sh", "a  b", **environ
+    )
     assert code == 0, err
     assert sorted(out.splitlines()) == ["0 a  b", "1 a  b"]
     report = json.loads((tmp_path / "report.json").read_text())
@@ -156,3 +158,34 @@ def test_sigterm_to_a_launchers_mpirun_ends_the_job(shimmed, hostfile, tmp_path,
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 75
     assert not is_alive(int(pid.read_text()))
+
+
+needs_sshd = pytest.mark.skipif(
+    not os.path.exists("/usr/sbin/sshd"), reason="openssh-server is not installed"
+)
+
+
+@needs_sshd
+@pytest.mark.parametrize("environ", [{}, {"MPIJOB_SHIM": "off"}, {"MPIJOB_INSIDE": "1"}])
+def test_a_question_to_sshd_is_answered_by_the_real_one(environ, shimmed):
+    """``sshd -t`` says what the real sshd says, byte for byte."""
+    arguments = ("-t", "-f", "/nowhere/sshd_config")
+    expected = subprocess.run(
+        ["/usr/sbin/sshd", *arguments], capture_output=True, text=True, check=False
+    )
+    found = shimmed("sshd", *arguments, **environ)
+    assert found == (expected.returncode, expected.stdout, expected.stderr)
+
+
+@needs_sshd
+def test_a_worker_whose_key_cannot_serve_leaves_word(shimmed, tmp_path):
+    """78, and kubectl describe shows why: the termination log has the reason."""
+    (tmp_path / "keys").mkdir()
+    argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "keys" / "id_rsa"]
+    subprocess.run(argv, check=True)
+    log = tmp_path / "termination-log"
+    log.touch()
+    code, _, err = shimmed("sshd", "-De", MPIJOB_SSH_DIR=str(tmp_path / "keys"))
+    assert code == 78
+    assert "FIPS" in err
+    assert "FIPS" in log.read_text()

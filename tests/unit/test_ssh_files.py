@@ -35,7 +35,7 @@ def ask_ssh(tmp_path, text, host="w0.job"):
 
 
 def test_the_client_configuration_is_as_recorded(golden):
-    """mpirun's ssh gets exactly the golden configuration."""
+    """Mpirun's ssh gets exactly the golden configuration."""
     golden("ssh_config", format_ssh_config(PATHS, port=2222))
 
 
@@ -58,7 +58,7 @@ def test_without_session_variables_there_is_no_setenv():
 
 @pytest.mark.skipif(not shutil.which("ssh"), reason="no ssh client on this machine")
 def test_ssh_itself_accepts_the_client_configuration(tmp_path):
-    """ssh -G parses every line and understands the checks as meant."""
+    """Ssh -G parses every line and understands the checks as meant."""
     found = ask_ssh(tmp_path, format_ssh_config(PATHS, port=2200))
     assert found["port"] == "2200"
     assert found["stricthostkeychecking"] == "true"

@@ -15,7 +15,8 @@ from mpijob_runtime.supervise import Supervisor
 options = json.loads(sys.argv[1])
 stop_after = options.pop("stop_after", None)
 told = []
-supervisor = Supervisor(sys.argv[2:], os.environ, on_signal=lambda n: told.append(n.name), **options)
+options["on_signal"] = lambda number: told.append(number.name)
+supervisor = Supervisor(sys.argv[2:], os.environ, **options)
 if stop_after is not None:
     threading.Timer(stop_after, supervisor.stop).start()
 try:
@@ -107,7 +108,7 @@ def test_a_signal_is_128_and_its_number(name, expected, supervise):
 
 @pytest.mark.parametrize(("returncode", "expected"), [(0, 0), (7, 7), (-9, 137)])
 def test_an_endings_code_is_the_shells(returncode, expected):
-    """subprocess's negative numbers become 128 + n."""
+    """Subprocess's negative numbers become 128 + n."""
     assert expected == Ending(returncode).exit_code
 
 
@@ -130,7 +131,7 @@ def test_an_ending_signal_is_forwarded_as_sigterm(number, supervise):
 
 
 def test_an_interrupt_is_forwarded_as_interrupt(supervise):
-    """mpirun treats Ctrl-C in its own way."""
+    """Mpirun treats Ctrl-C in its own way."""
     supervised = supervise(*sh("trap 'exit 6' INT; echo ready; while :; do sleep 0.05; done"))
     supervised.line()
     supervised.signal(signal.SIGINT)
@@ -224,7 +225,9 @@ def test_children_of_leftovers_are_ended_too(supervise, is_alive):
 
 def test_leftovers_have_time_to_end_by_themselves(supervise):
     """Between SIGTERM and SIGKILL a leftover may clean up."""
-    script = "setsid sh -c 'trap \"echo clean; exit\" TERM; echo up; while :; do sleep 0.05; done' &"
+    script = (
+        "setsid sh -c 'trap \"echo clean; exit\" TERM; echo up; while :; do sleep 0.05; done' &"
+    )
     supervised = supervise(*sh(f"{script} sleep 0.3"), leftover_seconds=10.0)
     assert supervised.line() == "up"
     supervised.ending()

@@ -169,6 +169,6 @@ def test_root_without_capabilities_is_78(make_facts):
 
 
 def test_another_user_needs_no_capabilities(make_facts):
-    """sshd as a plain user changes nothing."""
+    """Sshd as a plain user changes nothing."""
     facts = make_facts()
     assert worker._check_privileges(facts.user, facts.system) is None

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ class Job:
     env: Mapping[str, str] = field(default_factory=dict)
     worker_command: tuple[str, ...] = ()
     launcher_as_worker: bool = False
+    clean_pod_policy: str = "All"
 
     def manifest(self) -> dict[str, Any]:
         """Return the manifest as a cluster takes it; JSON is YAML."""
@@ -38,7 +40,7 @@ class Job:
                 "slotsPerWorker": self.slots,
                 "sshAuthMountPath": self.ssh_path,
                 "runLauncherAsWorker": self.launcher_as_worker,
-                "runPolicy": {"backoffLimit": 0, "cleanPodPolicy": "All"},
+                "runPolicy": {"backoffLimit": 0, "cleanPodPolicy": self.clean_pod_policy},
                 "mpiReplicaSpecs": {
                     "Launcher": self._replica(1, "launcher", self.command),
                     "Worker": self._replica(self.workers, "worker", self.worker_command),
@@ -84,10 +86,57 @@ class Ended:
         return self.stdout + self.stderr
 
 
+class RunningJob:
+    """A job under ``mpijob-local run``, while it runs.
+
+    Use it as a context: whatever is left is ended at the end.
+    """
+
+    def __init__(self, job: Job, directory: Path, *options: str) -> None:
+        path = directory / f"{job.name}.yaml"
+        path.write_text(json.dumps(job.manifest()), encoding="utf-8")
+        self._log = directory / f"{job.name}.log"
+        self._output = self._log.open("wb")
+        argv = (sys.executable, "-m", "mpijob_local", "run", *options, str(path))
+        self.process = subprocess.Popen(argv, stdout=self._output, stderr=subprocess.STDOUT)
+
+    def __enter__(self) -> "RunningJob":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+        self.process.wait(SECONDS)
+        self._output.close()
+
+    @property
+    def text(self) -> str:
+        """Everything that has been printed so far."""
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
+    def wait_for(self, words: str) -> None:
+        """Return once these words have been printed.
+
+        Raises:
+            AssertionError: if the job ends, or takes too long.
+        """
+        deadline = time.monotonic() + SECONDS
+        while words not in self.text:
+            ended = self.process.poll() is not None and words not in self.text
+            assert not ended, self.text
+            assert time.monotonic() < deadline, self.text
+            time.sleep(0.05)
+
+    def end(self) -> Ended:
+        """Wait for the end and return it; both streams are in ``stdout``."""
+        code = self.process.wait(SECONDS)
+        return Ended(code, self.text, "")
+
+
 def run_job(job: Job, directory: Path, *options: str) -> Ended:
     """Run a job by ``mpijob-local run`` and return how it ended."""
     path = directory / f"{job.name}.yaml"
     path.write_text(json.dumps(job.manifest()), encoding="utf-8")
-    argv = (str(Path(sys.executable).parent / "mpijob-local"), "run", *options, str(path))
+    argv = (sys.executable, "-m", "mpijob_local", "run", *options, str(path))
     done = subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=False)
     return Ended(done.returncode, done.stdout, done.stderr)

@@ -1,0 +1,128 @@
+"""A real sshd on this machine's loopback network, with the options that workers give theirs."""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import time
+
+import pytest
+
+from mpijob_runtime.environ import Paths
+from mpijob_runtime.probes.ssh import read_identity
+from mpijob_runtime.ssh_files import sshd_options
+
+SSHD = shutil.which("sshd", path="/usr/lib/mpijob:/usr/sbin")
+USER = pwd.getpwuid(os.geteuid()).pw_name
+
+
+def pytest_collection_modifyitems(items):
+    """Skip what needs a server where none is installed."""
+    if SSHD:
+        return
+    skip = pytest.mark.skip(reason="openssh-server is not installed; make test installs it")
+    for item in items:
+        if item.path.is_relative_to(os.path.dirname(__file__)):
+            item.add_marker(skip)
+
+
+class Server:
+    """One sshd with its address, directory and process."""
+
+    def __init__(self, directory, address, port):
+        self.directory = directory
+        self.address = address
+        self.port = port
+        self.process = None
+
+    def start(self, *more, session=()):
+        """Start listening; returns once the port answers."""
+        options = sshd_options(
+            Paths(str(self.directory)),
+            authorized_keys=f"{self.directory}/authorized_keys",
+            port=self.port,
+            session=(f"MPIJOB_RUN_DIR={self.directory}", *session),
+        )
+        listen = ("-o", f"ListenAddress={self.address}")
+        self.log = self.directory / "sshd.log"
+        argv = (SSHD, "-D", "-E", str(self.log), "-f", "/dev/null", *listen, *more, *options)
+        self.process = subprocess.Popen(argv, start_new_session=True)
+        deadline = time.monotonic() + 10
+        while not self.answers():
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.02)
+
+    def answers(self):
+        """Tell whether the port takes connections."""
+        with socket.socket() as probe:
+            return probe.connect_ex((self.address, self.port)) == 0
+
+    def stop(self):
+        """End the listener and all of its sessions."""
+        if self.process is not None:
+            children = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
+            with open(children, encoding="ascii") as file:
+                sessions = file.read().split()
+            self.process.kill()
+            self.process.wait()
+            for pid in sessions:
+                subprocess.run(["pkill", "-KILL", "-P", pid], check=False)
+                subprocess.run(["kill", "-KILL", pid], check=False, stderr=subprocess.DEVNULL)
+            self.process = None
+
+
+def make_key(path):
+    """Make a P-521 key, as the operators do, and return its public half."""
+    argv = ["ssh-keygen", "-q", "-t", "ecdsa", "-b", "521", "-N", "", "-f", path]
+    subprocess.run(argv, check=True)
+    with open(f"{path}.pub", encoding="ascii") as file:
+        return file.read()
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory):
+    """Return a directory with the job's key and a stranger's."""
+    directory = tmp_path_factory.mktemp("keys")
+    for name in ("job", "stranger"):
+        make_key(directory / name)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def identity(keys):
+    """Return the job's identity."""
+    return read_identity(str(keys / "job"), user=USER)
+
+
+@pytest.fixture
+def make_server(tmp_path, keys):
+    """Return a function that makes a server, not yet started; all are stopped at the end."""
+    servers = []
+    if os.geteuid() == 0:
+        os.makedirs("/run/sshd", mode=0o755, exist_ok=True)
+
+    def make(*, host_key="job", admitted="job"):
+        number = len(servers) + 2
+        directory = tmp_path / f"server{number}"
+        directory.mkdir(mode=0o700)
+        shutil.copy(keys / host_key, directory / "id")
+        shutil.copy(keys / f"{admitted}.pub", directory / "authorized_keys")
+        address = f"127.0.0.{number}"
+        with socket.create_server((address, 0)) as free:
+            port = free.getsockname()[1]
+        servers.append(Server(directory, address, port))
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture
+def server(make_server):
+    """Return a started server that admits the job."""
+    made = make_server()
+    made.start()
+    return made

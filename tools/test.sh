@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# All tests, from the quick ones to whole jobs, with coverage over all of them.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+PATH="$PWD/.venv/bin:$PATH"
+build=$PWD/.build
+mkdir -p "$build/coverage"
+rm -f "$build"/coverage/.coverage*
+export COVERAGE_FILE=$build/coverage/.coverage
+
+step() { printf '\n== %s\n' "$*" >&2; }
+
+step lint
+tools/lint.sh
+
+step "unit tests"
+python -m pytest tests/unit --cov --cov-report=
+
+for version in 4.1 5.0; do
+    step "images with Open MPI $version"
+    mpijob-local build --quiet --open-mpi "$version" --target runtime --target devel --target test
+    step "ssh and mpi tests in the image with Open MPI $version"
+    tools/test-in-image.sh "mpijob-runtime:test-ompi$version"
+done
+
+step "torch image and examples"
+mpijob-local build --quiet --target torch
+for version in 4.1 5.0; do
+    mpijob-local build --quiet --open-mpi "$version" examples/pi
+done
+mpijob-local build --quiet examples/mpi4py
+mpijob-local build --quiet examples/ddp
+
+step "image and cluster tests"
+python -m pytest tests/image tests/cluster --cov --cov-report=
+
+step coverage
+coverage combine --quiet
+coverage report --fail-under=80

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 
 import pytest
 from jobs import Job, RunningJob, run_job
@@ -42,6 +43,16 @@ def container_of(podman, pod):
     names = podman.run("ps", "--format={{.Names}}", f"--filter=name={pod}").stdout.split()
     assert len(names) == 1, names
     return names[0]
+
+
+def wait_until_gone(podman, pod, names):
+    """Return which of these processes a pod still has after ten seconds."""
+    container, deadline = container_of(podman, pod), time.monotonic() + 10
+    while left := names & set(podman.run("top", container, "comm").stdout.split()):
+        if time.monotonic() > deadline:
+            return left
+        time.sleep(0.2)
+    return set()
 
 
 @pytest.mark.parametrize(
@@ -134,12 +145,12 @@ def test_nothing_outlives_a_killed_mpirun(podman, image, tmp_path):
             running.wait_for("2 ranks started")
             signal_in(podman, "killed-launcher", 9, "mpirun", "prterun")
             ended = running.end()
-            left = podman.run("top", container_of(podman, "killed-worker-1"), "comm").stdout
+            left = wait_until_gone(podman, "killed-worker-1", {"orted", "prted", "sleep", "rank"})
         finally:
             subprocess.run((sys.executable, "-m", "mpijob_local", "down", "killed"), check=True)
 
     assert ended.exit_code == 137, ended.text
-    assert not {"orted", "prted", "sleep", "rank"} & set(left.split()), left
+    assert not left
 
 
 def test_the_report_says_it_all(image, tmp_path):

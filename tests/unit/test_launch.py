@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from mpijob_runtime.supervise import descendants
+
 HOST = socket.gethostname()
 
 
@@ -49,8 +51,10 @@ def launch(local_mpi):
 
     yield start
     for launched in started:
-        launched.process.kill()
-        launched.process.communicate()
+        for pid in (*descendants(launched.process.pid), launched.process.pid):
+            if launched.process.poll() is None:
+                os.kill(pid, signal.SIGKILL)
+        launched.process.communicate(timeout=5)
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", HOST])

@@ -177,7 +177,7 @@ def start_rank(bare_environ):
     for rank in started:
         if rank.process.poll() is None:
             os.killpg(rank.process.pid, signal.SIGKILL)
-        rank.process.communicate()
+        rank.process.communicate(timeout=5)
 
 
 def sh(script):

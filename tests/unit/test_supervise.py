@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from mpijob_runtime.supervise import Ending
+from mpijob_runtime.supervise import Ending, descendants
 
 DRIVER = """
 import json, os, sys, threading
@@ -75,8 +75,10 @@ def supervise():
 
     yield start
     for supervised in started:
-        supervised.process.kill()
-        supervised.process.communicate()
+        for pid in (*descendants(supervised.process.pid), supervised.process.pid):
+            if supervised.process.poll() is None:
+                os.kill(pid, signal.SIGKILL)
+        supervised.process.communicate(timeout=5)
 
 
 def sh(script):

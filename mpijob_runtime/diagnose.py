@@ -7,7 +7,7 @@ import signal as signals
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mpijob_runtime.outcome import FirstFailure, Outcome, Result, describe_exit, format_ranks
+from mpijob_runtime.outcome import FirstFailure, Outcome, Result, count, describe_exit, format_ranks
 from mpijob_runtime.records import RankRecord
 
 TRY_AGAIN_CODE = 75
@@ -114,12 +114,11 @@ def _believe(seen: Observation) -> tuple[Result, int, str]:
 
     Open MPI 5.0.11 ends with 0 when it loses a daemon in the middle of a job (measured).
     """
-    ended = {record.rank for record in seen.records if record.event == "exit"}
-    started = {rank for ranks in seen.hosts.values() for rank in ranks}
-    if started <= ended:
+    unfinished = _unfinished(seen)
+    if not unfinished:
         return "succeeded", 0, _proof(seen)
-    missing = format_ranks(sorted(started - ended))
-    return "failed", TRY_AGAIN_CODE, f"mpirun ended with 0, but {missing} never ended"
+    missing = format_ranks(sorted(unfinished))
+    return "failed", TRY_AGAIN_CODE, f"mpirun ended with 0, but {missing} left no end"
 
 
 def _shell_code(failure: FirstFailure) -> int:
@@ -134,7 +133,7 @@ def _proof(seen: Observation) -> str:
         return "mpirun ended with 0, but where its ranks ran is unproved: they left no records"
     if seen.world_size is not None and ranks < seen.world_size:
         return f"mpirun ended with 0, but only {ranks} of {seen.world_size} ranks left a record"
-    return f"{ranks} ranks on {used} hosts"
+    return f"{count(ranks, 'rank')} on {count(used, 'host')}"
 
 
 def _first_failure(seen: Observation) -> FirstFailure | None:
@@ -146,7 +145,7 @@ def _first_failure(seen: Observation) -> FirstFailure | None:
     """
     failed = sorted((r for r in seen.records if r.failed), key=lambda r: r.time_seconds)
     agreeing = [r for r in failed if r.shell_code == seen.mpirun_code]
-    if not agreeing and seen.lost_hosts:
+    if not agreeing and _lost(seen):
         return _lost_host(seen)
     own = [r for r in failed if r.oom_kills or r.signal not in _ENDING_SIGNALS]
     candidates = [r for r in agreeing if r in own] or agreeing or own or failed
@@ -163,11 +162,25 @@ def _first_failure(seen: Observation) -> FirstFailure | None:
     )
 
 
+def _lost(seen: Observation) -> list[str]:
+    """Return the hosts that were lost before their ranks were known to have ended."""
+    if seen.mpirun_code:
+        return list(seen.lost_hosts)
+    unfinished = _unfinished(seen)
+    return [host for host in seen.lost_hosts if unfinished & set(seen.hosts.get(host, ()))]
+
+
+def _unfinished(seen: Observation) -> set[int]:
+    ended = {record.rank for record in seen.records if record.event == "exit"}
+    return {rank for ranks in seen.hosts.values() for rank in ranks} - ended
+
+
 def _lost_host(seen: Observation) -> FirstFailure:
-    host = seen.lost_hosts[0]
+    lost = _lost(seen)
+    host = lost[0]
     ranks = seen.hosts.get(host, ())
     had = f", which had {format_ranks(ranks)}," if ranks else ""
-    others = "".join(f"; {other} as well" for other in seen.lost_hosts[1:])
+    others = "".join(f"; {other} as well" for other in lost[1:])
     return FirstFailure(
         rank=min(ranks, default=None),
         host=host,
@@ -193,6 +206,8 @@ def _evidence(first: RankRecord, failed: Sequence[RankRecord]) -> tuple[str, ...
         return ()
     gap = later[0].time_seconds - first.time_seconds
     ranks = format_ranks([r.rank for r in later])
+    if gap < 0:
+        return (f"{ranks} ended badly as well; their hosts' clocks do not tell the order",)
     return (f"{ranks} ended {gap * 1000:.0f} ms or more later, by their hosts' clocks",)
 
 

@@ -20,7 +20,8 @@ DECIDED_AT_LAUNCH = "decided at launch"
 MASK = "********"
 
 _SECRET = re.compile(
-    r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|AUTH|(API|ACCESS|PRIVATE)_?KEY)",
+    r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|AUTH|(API|ACCESS|PRIVATE)_?KEY)"
+    r"S?(_|$)",
     re.IGNORECASE,
 )
 
@@ -128,11 +129,20 @@ def _defaults(settings: Settings, facts: Facts, *, major: int, paths: Paths) -> 
 
 def _operator_ssh_arguments(settings: Settings) -> dict[str, Variable]:
     """Give PRRTE the ssh arguments that operators set under the ORTE name only."""
-    given = settings.environ.get("OMPI_MCA_plm_rsh_args")
+    name = "OMPI_MCA_plm_rsh_args"
+    given = settings.environ.get(name)
     if not given or "PRTE_MCA_plm_ssh_args" in settings.environ:
         return {}
-    why = "OMPI_MCA_plm_rsh_args under the name that Open MPI 5 reads"
-    return {"PRTE_MCA_plm_ssh_args": Variable(given, "operator", why)}
+    source: Source = "operator" if name in settings.operator.variables else "user"
+    why = f"{name} under the name that Open MPI 5 reads"
+    return {"PRTE_MCA_plm_ssh_args": Variable(given, source, why)}
+
+
+def _users_or(settings: Settings, name: str, value: str) -> Variable:
+    given = settings.environ.get(name)
+    if given:
+        return Variable(given, "user", f"{name} for the ranks, as the launcher has it")
+    return Variable(value, "default", f"{name} for the ranks")
 
 
 def _carried(settings: Settings, hosts: Hostfile) -> dict[str, Variable]:
@@ -141,14 +151,11 @@ def _carried(settings: Settings, hosts: Hostfile) -> dict[str, Variable]:
     Open MPI forwards every ``OMPI_…`` variable to all ranks unchanged, newlines and quotes
     included (measured with 4.1.4 and 5.0.11), so this needs no ``-x`` on the command line.
     """
+    port = str(settings.master_port)
     variables = {
         carried.ATTEMPT: Variable(None, "default", DECIDED_AT_LAUNCH),
-        carried.MASTER_ADDR: Variable(
-            hosts.hosts[0].name, "default", "MASTER_ADDR for the ranks: the first host"
-        ),
-        carried.MASTER_PORT: Variable(
-            str(settings.master_port), "default", "MASTER_PORT for the ranks"
-        ),
+        carried.MASTER_ADDR: _users_or(settings, "MASTER_ADDR", hosts.hosts[0].name),
+        carried.MASTER_PORT: _users_or(settings, "MASTER_PORT", port),
     }
     for name, value in settings.forwarded.items():
         why = f"{name} for the ranks, by --env"

@@ -37,11 +37,6 @@ class Host:
     name: str
     slots: int = 1
 
-    @property
-    def short_name(self) -> str:
-        """The first label of the name: the pod's name in a cluster."""
-        return self.name.split(".", 1)[0]
-
 
 @dataclass(frozen=True, slots=True)
 class Hostfile:
@@ -59,6 +54,12 @@ class Hostfile:
     def world_size(self) -> int:
         """The sum of all slots: how many ranks fit."""
         return sum(host.slots for host in self.hosts)
+
+
+def short_name(name: str) -> str:
+    """Return the first label of a name, which is the pod's; an address stays whole."""
+    label = name.split(".", 1)[0]
+    return name if label.isdigit() else label
 
 
 class _LineError(Exception):
@@ -112,8 +113,8 @@ def parse_host_list(text: str, *, source: str = "--host") -> Hostfile:
     Raises:
         HostfileError: for an empty list, a wrong name or count, or a name given twice.
     """
-    lines = "\n".join(part for part in text.split(","))
-    return parse_hostfile(lines.encode(), path=source)
+    lines = text.replace(",", "\n")
+    return parse_hostfile(lines.encode(errors="surrogateescape"), path=source)
 
 
 def format_hostfile(hosts: Iterable[Host]) -> str:
@@ -162,10 +163,9 @@ def _parse_line(raw: str, default_slots: int) -> Host | None:
     line = raw.split("#", 1)[0].strip()
     if not line:
         return None
-    word, _, rest = line.partition(" ") if " " in line else line.partition("\t")
+    word, *rest = line.split(None, 1)
     name, count = _split_name(word)
-    slots = _parse_keys(rest.strip(), count)
-    return Host(name, default_slots if slots is None else slots)
+    return Host(name, _parse_keys(rest[0] if rest else "", count, default_slots))
 
 
 def _split_name(word: str) -> tuple[str, int | None]:
@@ -178,8 +178,8 @@ def _split_name(word: str) -> tuple[str, int | None]:
     return name, _parse_count(count, "slots") if colon else None
 
 
-def _parse_keys(text: str, count: int | None) -> int | None:
-    """Read ``slots=N max_slots=M`` and return the slots, or None if there are none."""
+def _parse_keys(text: str, count: int | None, default_slots: int) -> int:
+    """Read ``slots=N max_slots=M`` and return the slots."""
     slots, most = count, None
     rest = _KEY.sub("", text).strip()
     if rest:
@@ -193,9 +193,10 @@ def _parse_keys(text: str, count: int | None) -> int | None:
             most = _parse_count(value, key)
         else:
             raise _LineError(f"key {_shown(key)}", "'slots' or 'max_slots'")
-    if most is not None and most < (slots or 1):
-        raise _LineError(f"max_slots={most} below slots={slots or 1}", "max_slots of at least that")
-    return slots
+    resolved = default_slots if slots is None else slots
+    if most is not None and most < resolved:
+        raise _LineError(f"max_slots={most} below slots={resolved}", "max_slots of at least that")
+    return resolved
 
 
 def _parse_count(text: str, key: str) -> int:

@@ -3,7 +3,7 @@
 Layer: effects; puts the other modules together.
 """
 
-import secrets
+import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,7 +25,7 @@ from mpijob_runtime.errors import MpiJobError
 from mpijob_runtime.facts import Facts
 from mpijob_runtime.follow import RecordFollower
 from mpijob_runtime.hosts import Hostfile, missing_hostfile, parse_host_list, parse_hostfile
-from mpijob_runtime.outcome import Outcome
+from mpijob_runtime.outcome import Outcome, count
 from mpijob_runtime.plan import LaunchPlan, plan_launch
 from mpijob_runtime.private_files import make_run_dir, write_private
 from mpijob_runtime.probes.container import probe_container
@@ -63,27 +63,39 @@ def launch(
         console: where to say what happens.
         verbatim: leave ``program`` to mpirun as it is.
     """
+    with _EndingSignals() as signals:
+        outcome = _launch(settings, program, console, verbatim=verbatim, signals=signals)
+        signals.ignore()
+        publish_outcome(
+            outcome,
+            console=console,
+            report=settings.report,
+            termination_log=settings.termination_log,
+        )
+    return outcome.exit_code
+
+
+def _launch(
+    settings: Settings,
+    program: Sequence[str],
+    console: Console,
+    *,
+    verbatim: bool,
+    signals: "_EndingSignals",
+) -> Outcome:
     began = time.monotonic()
     try:
-        with _EndingSignals() as signals:
-            plan, facts = make_plan(settings, program, verbatim=verbatim)
-            connections = _prepare(settings, plan, facts, console)
-            waited = time.monotonic() - began
-            run = _Run(settings, plan, connections, console, waited_seconds=waited)
-            outcome = run.run(when_ended=signals.ignore)
+        plan, facts = make_plan(settings, program, verbatim=verbatim)
+        connections = _prepare(settings, plan, facts, console)
+        waited = time.monotonic() - began
+        run = _Run(settings, plan, connections, console, waited_seconds=waited)
+        return run.run(when_ended=signals.ignore)
     except MpiJobError as error:
-        outcome = _not_started(error.exit_code, str(error), began)
+        return _not_started(error.exit_code, str(error), began)
     except EndedBySignalError as error:
         code = INTERRUPTED_CODE if error.number == signal.SIGINT else TRY_AGAIN_CODE
         reason = f"the launcher got {error.number.name} before the job started"
-        outcome = _not_started(code, reason, began)
-    publish_outcome(
-        outcome,
-        console=console,
-        report=settings.report,
-        termination_log=settings.termination_log,
-    )
-    return outcome.exit_code
+        return _not_started(code, reason, began)
 
 
 def _not_started(exit_code: int, reason: str, began: float) -> Outcome:
@@ -119,9 +131,11 @@ def read_hosts(settings: Settings) -> Hostfile:
         raise missing_hostfile("hostfile", "no hostfile named and no operator's /etc/mpi/hostfile")
     try:
         with open(path, "rb") as file:
-            data = file.read(_LARGEST_HOSTFILE_BYTES)
+            data = file.read(_LARGEST_HOSTFILE_BYTES + 1)
     except OSError as error:
         raise missing_hostfile(path, error.strerror or "an unreadable file") from error
+    if len(data) > _LARGEST_HOSTFILE_BYTES:
+        raise missing_hostfile(path, f"more than {_LARGEST_HOSTFILE_BYTES >> 20} MiB")
     return parse_hostfile(data, path=path, default_slots=settings.operator.default_slots)
 
 
@@ -168,8 +182,9 @@ def _prepare(
     settings: Settings, plan: LaunchPlan, facts: Facts, console: Console
 ) -> dict[str, SshConnection]:
     console.info(
-        f"{plan.mpi.name} {plan.mpi.version}, {len(plan.hosts.hosts)} hosts, "
-        f"{plan.hosts.world_size} slots from {plan.hosts.source} ({settings.operator.name})"
+        f"{plan.mpi.name} {plan.mpi.version}, {count(len(plan.hosts.hosts), 'host')}, "
+        f"{count(plan.hosts.world_size, 'slot')} "
+        f"from {plan.hosts.source} ({settings.operator.name})"
     )
     return wait_for_plan(settings, plan, facts, console)
 
@@ -191,7 +206,7 @@ class _Run:
         self._connections = connections
         self._console = console
         self._waited_seconds = waited_seconds
-        self._attempt = f"{int(time.time())}-{secrets.token_hex(4)}"
+        self._attempt = f"{int(time.time())}-{os.urandom(4).hex()}"
         self._planned = {h.name: h.slots for h in plan.hosts.hosts}
         self._strict = plan.world_size is not None or not places_itself(plan.argv[1:])
         self._started: dict[int, RankRecord] = {}
@@ -266,7 +281,8 @@ class _Run:
             hosts = {r.host for r in self._started.values()}
             seconds = time.monotonic() - self._began
             self._console.info(
-                f"{record.world_size} ranks started on {len(hosts)} hosts in {seconds:.1f} s"
+                f"{count(record.world_size, 'rank')} started on {count(len(hosts), 'host')} "
+                f"in {seconds:.1f} s"
             )
 
 

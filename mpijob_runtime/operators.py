@@ -6,6 +6,7 @@ workers' variables, the hostfile's mount).
 Layer: pure; imports nothing of ours.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -76,4 +77,4 @@ def _name(environ: Mapping[str, str]) -> str:
 
 def _slots(environ: Mapping[str, str]) -> int:
     text = environ.get(_SLOTS_VARIABLE, "")
-    return max(1, int(text)) if text.isascii() and text.isdigit() else 1
+    return max(1, int(text)) if re.fullmatch("[0-9]{1,6}", text) else 1

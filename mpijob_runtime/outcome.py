@@ -1,12 +1,14 @@
 """The outcome of a launch: what came of it, in JSON and in words.
 
-Layer: pure; imports records.
+Layer: pure; imports hosts.
 """
 
 import signal as signals
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Literal
+
+from mpijob_runtime.hosts import short_name
 
 Result = Literal["succeeded", "failed", "preempted", "not_started"]
 
@@ -87,8 +89,10 @@ def format_outcome(outcome: Outcome) -> str:
         lines += [f"  {sentence}" for sentence in failure.evidence]
     if outcome.ranks_started:
         size = outcome.world_size or outcome.ranks_started
-        used = sum(1 for ranks in outcome.hosts.values() if ranks)
-        lines.append(f"  {outcome.ranks_started} of {size} ranks started on {used} hosts")
+        if outcome.outcome != "succeeded" or outcome.ranks_started != size:
+            used = sum(1 for ranks in outcome.hosts.values() if ranks)
+            on = count(used, "host")
+            lines.append(f"  {outcome.ranks_started} of {count(size, 'rank')} started on {on}")
         lines += _host_lines(outcome.hosts)
     if outcome.phases_seconds:
         phases = ", ".join(f"{name} {s:.1f} s" for name, s in outcome.phases_seconds.items())
@@ -98,14 +102,19 @@ def format_outcome(outcome: Outcome) -> str:
 
 def _host_lines(hosts: Mapping[str, Sequence[int]]) -> list[str]:
     shown = list(hosts.items())[:_SHOWN_HOSTS]
-    width = max(len(name.split(".", 1)[0]) for name, _ in shown)
+    width = max(len(short_name(name)) for name, _ in shown)
     lines = []
     for name, ranks in shown:
         text = format_ranks(ranks) if ranks else "no rank"
-        lines.append(f"    {name.split('.', 1)[0]:<{width}}  {text}")
+        lines.append(f"    {short_name(name):<{width}}  {text}")
     if len(hosts) > _SHOWN_HOSTS:
         lines.append(f"    … and {len(hosts) - _SHOWN_HOSTS} more hosts")
     return lines
+
+
+def count(number: int, noun: str) -> str:
+    """Return ``1 host`` or ``8 hosts``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def format_ranks(ranks: Sequence[int]) -> str:
@@ -123,8 +132,8 @@ def format_ranks(ranks: Sequence[int]) -> str:
 
 
 def _cut(text: str) -> str:
-    data = text.encode()
+    data = text.encode(errors="backslashreplace")
     if len(data) <= MOST_BYTES:
-        return text
+        return data.decode()
     ending = "…\n"
     return data[: MOST_BYTES - len(ending.encode())].decode(errors="ignore") + ending

@@ -14,7 +14,7 @@ from mpijob_runtime.environ import (
 )
 from mpijob_runtime.errors import UsageError
 from mpijob_runtime.facts import Facts, MpiFacts
-from mpijob_runtime.hosts import Host, Hostfile, format_hostfile
+from mpijob_runtime.hosts import Host, Hostfile, format_hostfile, short_name
 from mpijob_runtime.mpirun import select_mpi
 from mpijob_runtime.settings import Settings
 from mpijob_runtime.ssh_files import format_ssh_config
@@ -86,7 +86,7 @@ def hosts_to_json(hosts: Sequence[Host]) -> list[dict[str, str | int]]:
 
 def is_local(host: Host, hostname: str) -> bool:
     """Tell whether a host is this container itself."""
-    return host.name in LOCAL_NAMES or hostname in (host.name, host.short_name)
+    return host.name in LOCAL_NAMES or hostname in (host.name, short_name(host.name))
 
 
 def plan_launch(

@@ -85,13 +85,15 @@ def read_container_environ(run_dir: str) -> dict[str, str]:
 
 
 def find_program(program: str, path: str) -> str | None:
-    """Return the program as execve needs it, or None if it is not there."""
+    """Return the program as execve needs it, or None if it is not there.
+
+    A file that cannot be executed is only returned if there is no other, as execvp does it.
+    """
     places = [""] if "/" in program else path.split(":")
-    for place in places:
-        candidate = f"{place}/{program}" if place else program
-        if os.path.isfile(candidate):
-            return candidate
-    return None
+    names = [f"{place}/{program}" if place else program for place in places]
+    files = [name for name in names if os.path.isfile(name)]
+    executable = (name for name in files if os.access(name, os.X_OK))
+    return next(executable, files[0] if files else None)
 
 
 def main() -> NoReturn:
@@ -100,7 +102,7 @@ def main() -> NoReturn:
     run_dir = choose_run_dir(os.environ)
     environ = rank_environ(os.environ, read_container_environ(run_dir))
     libc = ctypes.CDLL(None)
-    _die_with_parent(libc)
+    _die_with_parent(libc, os.getppid())
     program = find_program(argv[0], environ.get("PATH", os.defpath)) if argv else None
     started = (time.time(), time.monotonic())
     if program is None:
@@ -108,8 +110,10 @@ def main() -> NoReturn:
         _complain(environ, f"program not found: {argv[0] if argv else '(none)'}")
     else:
         former = [(s, libc.signal(s, ctypes.c_void_p(_SIG_IGN))) for s in _FOR_THE_PROGRAM]
+        wrapper = os.getpid()
         child = os.fork()
         if child == 0:
+            _die_with_parent(libc, wrapper)
             _exec(libc, former, program, argv, environ)
     records = _Records(run_dir, environ, child)
     records.write("start", started)
@@ -128,7 +132,6 @@ def _exec(
     environ: dict[str, str],
 ) -> NoReturn:
     """Become the program, with the signal dispositions that the daemon gave."""
-    _die_with_parent(libc)
     for number, disposition in former:
         kept = _SIG_IGN if disposition == _SIG_IGN else _SIG_DFL
         libc.signal(number, ctypes.c_void_p(kept))
@@ -141,9 +144,8 @@ def _exec(
         os._exit(_NOT_EXECUTABLE)
 
 
-def _die_with_parent(libc: ctypes.CDLL) -> None:
+def _die_with_parent(libc: ctypes.CDLL, parent: int) -> None:
     """Ask for SIGKILL when the parent ends; end now if it already has."""
-    parent = os.getppid()
     libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(128 + _SIGKILL)

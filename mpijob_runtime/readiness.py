@@ -147,16 +147,20 @@ class _Wait:
     def _work(self) -> None:
         while (host := self._next()) is not None:
             try:
-                connection = self._connect(host)
-            except HostRefusal as refusal:
-                self._note_refusal(host, refusal)
+                self._probe(host)
             except BaseException as error:  # noqa: BLE001 - a thread must not swallow a bug
                 with self._changed:
                     self._failure = error
                     self._changed.notify_all()
                 return
-            else:
-                self._note_ready(host, connection)
+
+    def _probe(self, host: str) -> None:
+        try:
+            connection = self._connect(host)
+        except HostRefusal as refusal:
+            self._note_refusal(host, refusal)
+        else:
+            self._note_ready(host, connection)
 
     def _next(self) -> str | None:
         """Return the next host to probe, when it is due; None when all is over."""

@@ -60,9 +60,15 @@ def parse_record(line: str) -> RankRecord | None:
             host=str(data["host"]),
             boot_id=str(data["boot_id"]),
             time_seconds=float(data["time"]),
-            exit_code=data.get("exit_code"),
-            signal=data.get("signal"),
+            exit_code=_number(data.get("exit_code")),
+            signal=_number(data.get("signal")),
             oom_kills=int(data.get("oom_kills") or 0),
         )
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return None
+
+
+def _number(value: object) -> int | None:
+    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    raise TypeError

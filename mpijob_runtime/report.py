@@ -28,7 +28,7 @@ def publish_outcome(
 
 def _write(path: str, text: str, console: Console) -> None:
     try:
-        with open(path, "w", encoding="utf-8") as file:
+        with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
     except OSError as error:
         console.warning(f"{path}: cannot write the outcome: {error.strerror}")

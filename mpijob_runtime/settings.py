@@ -7,6 +7,7 @@ Layer: pure; imports errors and operators.
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -80,6 +81,8 @@ RANK_WRAPPER = "/usr/local/lib/mpijob/rank"
 _SSH_PORT = 2222
 _MASTER_PORT = 29500
 _LARGEST_PORT = 65535
+_PORT_DIGITS = 5
+_PLAIN_PATH = re.compile(r"/[A-Za-z0-9._/-]*")
 _LONGEST_SECONDS = 30 * 24 * 3600.0
 
 
@@ -189,7 +192,7 @@ class Settings:
             termination_log=read.text("MPIJOB_TERMINATION_LOG") or "/dev/termination-log",
             ssh_port=read.port("MPIJOB_SSH_PORT", _SSH_PORT),
             ssh_dir=read.text("MPIJOB_SSH_DIR"),
-            run_dir=read.text("MPIJOB_RUN_DIR"),
+            run_dir=read.plain_path("MPIJOB_RUN_DIR"),
             rank_wrapper=environ.get("MPIJOB_RANK_WRAPPER", RANK_WRAPPER) or None,
             mpirun=read.text("MPIJOB_MPIRUN"),
             master_port=read.port("MPIJOB_MASTER_PORT", _MASTER_PORT),
@@ -208,6 +211,13 @@ class _Reader:
     def text(self, name: str) -> str | None:
         return self._environ.get(name) or None
 
+    def plain_path(self, name: str) -> str | None:
+        """Return a path that ssh, sshd and mpirun take without quotes, which they do not know."""
+        text = self.text(name)
+        if text is not None and not _PLAIN_PATH.fullmatch(text):
+            raise self._wrong(name, text, "an absolute path of letters, digits, '.', '_', '-', '/'")
+        return text
+
     def seconds(self, name: str, default: float, flag: float | None) -> float:
         text = self._environ.get(name) if flag is None else str(flag)
         if not text:
@@ -224,7 +234,8 @@ class _Reader:
         text = self._environ.get(name)
         if not text:
             return default
-        if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= _LARGEST_PORT):
+        digits = text.isascii() and text.isdigit() and len(text) <= _PORT_DIGITS
+        if not (digits and 1 <= int(text) <= _LARGEST_PORT):
             raise self._wrong(name, text, f"a port from 1 to {_LARGEST_PORT}")
         return int(text)
 

@@ -1,10 +1,11 @@
 """Where the ranks are, against where the plan put them.
 
-Layer: pure; imports outcome for words, records.
+Layer: pure; imports hosts, outcome for words, records.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from mpijob_runtime.hosts import short_name
 from mpijob_runtime.outcome import format_ranks
 from mpijob_runtime.records import RankRecord
 
@@ -32,10 +33,10 @@ def place_ranks(
         starts: records of ranks' starts; a host calls itself by its short name.
         aliases: how a host calls itself -> its name in the plan, where that is not its short name.
     """
-    names = {name.split(".", 1)[0]: name for name in planned} | dict(aliases)
+    names = {short_name(name): name for name in planned} | {n: n for n in planned} | dict(aliases)
     placed: dict[str, list[int]] = {name: [] for name in planned}
     for record in starts:
-        name = names.get(record.host.split(".", 1)[0], record.host)
+        name = names.get(record.host) or names.get(short_name(record.host), record.host)
         placed.setdefault(name, []).append(record.rank)
     return {name: sorted(ranks) for name, ranks in placed.items()}
 

@@ -22,6 +22,7 @@ _FORWARDED = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH)
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 _POLL_SECONDS = 0.2
 _LEFTOVER_SECONDS = 2.0
+_UNKILLABLE_SECONDS = 5.0
 
 
 @dataclass(slots=True)
@@ -75,6 +76,7 @@ class Supervisor:
         self._told = 0
         self._deadline: float | None = None
         self._stop_asked = False
+        self._to_pass_on: list[signal.Signals] = []
 
     def stop(self) -> None:
         """Ask for the program's end, as a SIGTERM would; safe from any thread."""
@@ -91,7 +93,6 @@ class Supervisor:
             child = subprocess.Popen(  # noqa: S603 - argv is a tuple, decided by the plan
                 self._argv, env=self._environ, start_new_session=True
             )
-            self._child = child
             try:
                 while (code := child.poll()) is None:
                     self._act(child)
@@ -103,14 +104,14 @@ class Supervisor:
         return self._ending
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
-        """Note an ending signal for the loop; pass any other on at once."""
-        if number in _ENDING:
-            self._ending.signals.append(signal.Signals(number))
-        elif (child := getattr(self, "_child", None)) is not None:
-            _send(child.pid, signal.Signals(number))
+        """Note a signal for the loop, which may not have a program yet."""
+        noted = self._ending.signals if number in _ENDING else self._to_pass_on
+        noted.append(signal.Signals(number))
 
     def _act(self, child: "subprocess.Popen[bytes]") -> None:
-        """Pass ending signals on; kill once the grace is over or on a second Ctrl-C."""
+        """Pass signals on; kill once the grace is over or on a second Ctrl-C."""
+        while self._to_pass_on:
+            _send(child.pid, self._to_pass_on.pop(0))
         if self._stop_asked and not self._ending.signals:
             self._ending.signals.append(signal.SIGTERM)
         arrived = self._ending.signals[self._told :]
@@ -179,6 +180,8 @@ def end_descendants(*, within_seconds: float) -> list[int]:
     deadline = time.monotonic() + within_seconds
     while pids := descendants(os.getpid()):
         overdue = time.monotonic() > deadline
+        if time.monotonic() > deadline + _UNKILLABLE_SECONDS:
+            break  # stuck in the kernel: nothing that a signal could do
         for pid in pids:
             if overdue or pid not in seen:
                 _send(pid, signal.SIGKILL if overdue else signal.SIGTERM)
@@ -213,7 +216,7 @@ def _read_stat(pid: int) -> int | None:
 def _send(pid: int, number: signal.Signals) -> None:
     try:
         os.kill(pid, number)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):
         return
 
 

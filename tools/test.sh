@@ -14,7 +14,7 @@ step lint
 tools/lint.sh
 
 step "unit tests"
-python -m pytest tests/unit --cov --cov-report=
+coverage run -m pytest -q tests/unit
 
 for version in 4.1 5.0; do
     step "images with Open MPI $version"
@@ -32,7 +32,7 @@ mpijob-local build --quiet examples/mpi4py
 mpijob-local build --quiet examples/ddp
 
 step "image and cluster tests"
-python -m pytest tests/image tests/cluster --cov --cov-report=
+coverage run -m pytest -q tests/image tests/cluster
 
 step coverage
 coverage combine --quiet

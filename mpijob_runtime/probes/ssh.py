@@ -11,13 +11,19 @@ Layer: probe; the only importer of paramiko; imports errors.
 
 import logging
 import socket
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-import paramiko
-
 from mpijob_runtime.errors import ConfigurationError
+
+# paramiko imports invoke for a part of its config parser that we do not use: 70 of 180 ms.
+sys.modules.setdefault("invoke", None)  # type: ignore[arg-type]
+import paramiko  # noqa: E402
+
+if sys.modules["invoke"] is None:
+    del sys.modules["invoke"]
 
 Step = Literal["name", "tcp", "banner", "host key", "authentication", "session"]
 
@@ -121,8 +127,9 @@ class SshConnection:
         try:
             channel = self._transport.open_session(timeout=_COMMAND_SECONDS)
             channel.exec_command(command)
-            with channel.makefile("r") as output:
-                yield from output
+            with channel.makefile("rb") as output:
+                for line in output:
+                    yield line.decode(errors="replace")
         except (paramiko.SSHException, OSError, EOFError):
             return
 
@@ -190,6 +197,8 @@ def _greet(transport: paramiko.Transport, identity: Identity, timeout_seconds: f
         transport.start_client(timeout=timeout_seconds)
     except (paramiko.SSHException, OSError, EOFError) as error:
         raise HostRefusal("banner", _words(error)) from error
+    if not transport.initial_kex_done:  # start_client's own timeout raises nothing
+        raise HostRefusal("banner", f"no ssh greeting within {timeout_seconds:.0f} s")
 
 
 def _check_host_key(transport: paramiko.Transport, identity: Identity) -> None:

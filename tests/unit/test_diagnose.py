@@ -149,7 +149,7 @@ def test_a_rank_that_never_ended_is_no_success(observe, make_record):
     exits = [make_record("exit", rank, at=9.0, exit_code=0) for rank in range(3)]
     found = diagnose(observe(*exits))
     assert (found.outcome, found.exit_code) == ("failed", 75)
-    assert "rank 3 never ended" in found.reason
+    assert "rank 3 left no end" in found.reason
 
 
 def test_a_rank_that_failed_is_no_success_whatever_mpirun_says(observe, make_record):

@@ -15,6 +15,7 @@ from mpijob_runtime.hosts import (
     missing_hostfile,
     parse_host_list,
     parse_hostfile,
+    short_name,
 )
 
 PATH = "/etc/mpi/hostfile"
@@ -151,11 +152,12 @@ def test_default_slots_hold_where_a_line_gives_none():
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("pi-worker-0.pi.default.svc", "pi-worker-0"), ("w0", "w0")]
+    ("name", "expected"),
+    [("pi-worker-0.pi.default.svc", "pi-worker-0"), ("w0", "w0"), ("10.0.0.7", "10.0.0.7")],
 )
 def test_short_name_is_the_first_label(name, expected):
     """A host's short name is its pod's name."""
-    assert expected == Host(name).short_name
+    assert expected == short_name(name)
 
 
 TIMED = """

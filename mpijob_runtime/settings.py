@@ -202,6 +202,11 @@ class Settings:
         )
 
 
+def read_log_format(environ: Mapping[str, str]) -> str:
+    """Return ``json`` if asked for, else ``text``; for complaints about all other settings."""
+    return "json" if environ.get("MPIJOB_LOG_FORMAT") == "json" else "text"
+
+
 class _Reader:
     """Reads ``MPIJOB_…`` variables and names the variable in every complaint."""
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from mpijob_runtime.operators import HOSTFILE
-from mpijob_runtime.settings import Settings
+from mpijob_runtime.settings import Settings, read_log_format
 
 _QUESTIONS = frozenset({"-h", "--help", "-help", "-V", "--version", "-version"})
 
@@ -71,12 +71,13 @@ def entrypoint() -> NoReturn:
 
 
 def _read_settings() -> Settings:
+    from mpijob_runtime.console import Console
     from mpijob_runtime.errors import MpiJobError
 
     try:
         return Settings.from_environ(os.environ, hostfile_exists=os.path.exists(HOSTFILE))
     except MpiJobError as error:
-        sys.stderr.write(f"mpijob: error: {error}\n")
+        Console(log_format=read_log_format(os.environ)).error(str(error))
         sys.exit(error.exit_code)
 
 

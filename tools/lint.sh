@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # All linters; each runs even if one before it complains.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 PATH="$PWD/.venv/bin:$PATH"
 failed=0
 

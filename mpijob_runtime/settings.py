@@ -133,6 +133,7 @@ class Settings:
         log_format: ``text`` or ``json``.
         shim: whether the shims do anything.
         inside: whether this process was started by one of ours.
+        temporary: directory for temporary files, by ``TMPDIR``.
     """
 
     operator: Operator
@@ -154,6 +155,7 @@ class Settings:
     log_format: str
     shim: bool
     inside: bool
+    temporary: str
 
     @classmethod
     def from_environ(
@@ -199,6 +201,7 @@ class Settings:
             log_format=read.choice("MPIJOB_LOG_FORMAT", ("text", "json")),
             shim=read.choice("MPIJOB_SHIM", ("on", "off")) == "on",
             inside=INSIDE in environ,
+            temporary=environ.get("TMPDIR") or "/tmp",  # noqa: S108 - POSIX's default
         )
 
 

@@ -66,7 +66,7 @@ def prepare_worker(settings: Settings, arguments: Sequence[str]) -> tuple[str, .
         ConfigurationError: if the key, the user or the privileges cannot work.
     """
     user = ensure_user_entry(probe_user(), home=settings.environ.get("HOME"))
-    _check_privileges(user, probe_system())
+    _check_privileges(user, probe_system(settings.temporary))
     run_dir = choose_run_dir(settings.environ)
     paths = Paths(run_dir)
     make_run_dir(run_dir)

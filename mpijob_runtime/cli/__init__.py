@@ -1,16 +1,14 @@
 """The command line ``mpijob-runtime``: one file per subcommand, imported when it is called."""
 
 import importlib
-import os
 import sys
 from typing import Any
 
 import click
 
 from mpijob_runtime import __version__
-from mpijob_runtime.console import Console
+from mpijob_runtime.cli.options import complain
 from mpijob_runtime.errors import MpiJobError
-from mpijob_runtime.settings import read_log_format
 
 COMMANDS = ("launch", "plan", "worker", "hosts", "wait", "probe", "healthcheck")
 
@@ -59,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     except click.Abort:
         return 130
     except MpiJobError as error:
-        Console(log_format=read_log_format(os.environ)).error(str(error))
+        complain(str(error))
         return error.exit_code
     except BrokenPipeError:
         return 141

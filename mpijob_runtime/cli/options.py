@@ -8,7 +8,7 @@ import click
 
 from mpijob_runtime.console import Console, Level
 from mpijob_runtime.operators import HOSTFILE
-from mpijob_runtime.settings import Flags, Settings
+from mpijob_runtime.settings import Flags, Settings, read_log_format
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -82,6 +82,11 @@ def read_settings(flags: Flags) -> Settings:
     """Return the settings of this process: flags over its environment."""
     exists = os.path.exists(HOSTFILE)
     return Settings.from_environ(os.environ, flags=flags, hostfile_exists=exists)
+
+
+def complain(message: str) -> None:
+    """Say why a command ends, in the form that the environment asks for."""
+    Console(log_format=read_log_format(os.environ)).error(message)
 
 
 def make_console(settings: Settings, *, quiet: bool, verbose: bool) -> Console:

@@ -17,7 +17,7 @@ def probe_container(settings: Settings) -> Facts:
     user = probe_user()
     wrapper = settings.rank_wrapper
     return Facts(
-        system=probe_system(),
+        system=probe_system(settings.temporary),
         user=user,
         key=find_key(
             given=settings.ssh_dir,

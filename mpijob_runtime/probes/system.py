@@ -7,7 +7,6 @@ import os
 import pwd
 import re
 import socket
-import tempfile
 from collections.abc import Callable
 
 import psutil
@@ -39,10 +38,11 @@ def probe_user() -> UserFacts:
     return UserFacts(uid, gid, entry.pw_name, entry.pw_dir, entry.pw_shell)
 
 
-def probe_system(*, read: ReadText = read_text) -> SystemFacts:
+def probe_system(temporary: str, *, read: ReadText = read_text) -> SystemFacts:
     """Ask the kernel and the cgroup about this container.
 
     Args:
+        temporary: the directory for temporary files.
         read: returns a file's text, or nothing; tests pass recorded files.
     """
     status = read("/proc/self/status")
@@ -54,7 +54,7 @@ def probe_system(*, read: ReadText = read_text) -> SystemFacts:
         no_new_privileges=re.search(r"^NoNewPrivs:\s*1$", status, re.MULTILINE) is not None,
         ptrace_scope=int(read("/proc/sys/kernel/yama/ptrace_scope").strip() or "0"),
         rdma_devices=_list_directory("/sys/class/infiniband"),
-        writable_tmp=os.access(os.environ.get("TMPDIR") or tempfile.gettempdir(), os.W_OK),
+        writable_tmp=os.access(temporary, os.W_OK),
     )
 
 

@@ -186,23 +186,22 @@ def test_capabilities_are_read_by_name(status, expected):
 )
 def test_privileges_come_from_the_kernel(files, expected):
     """no_new_privs and Yama's setting, absent files included."""
-    found = probe_system(read=reader(**files))
+    found = probe_system("/tmp", read=reader(**files))
     assert expected == (found.no_new_privileges, found.ptrace_scope)
 
 
 def test_this_machine_can_be_probed():
     """The real files give sane facts."""
-    found = probe_system()
+    found = probe_system("/tmp")
     assert found.hostname == os.uname().nodename
     assert 1 <= found.cpus <= os.cpu_count()
     assert isinstance(found.writable_tmp, bool)
 
 
 @pytest.mark.parametrize(("place", "expected"), [("", True), ("missing", False)])
-def test_tmpdir_is_tried(place, expected, tmp_path, monkeypatch):
-    """TMPDIR that is not there cannot be written."""
-    monkeypatch.setenv("TMPDIR", str(tmp_path / place))
-    assert expected == probe_system().writable_tmp
+def test_the_directory_for_temporary_files_is_tried(place, expected, tmp_path):
+    """One that is not there cannot be written."""
+    assert expected == probe_system(str(tmp_path / place)).writable_tmp
 
 
 def test_this_user_is_looked_up():

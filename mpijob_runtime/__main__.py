@@ -1,5 +1,17 @@
-"""``python -m mpijob_runtime``."""
+"""``mpijob-runtime`` and ``python -m mpijob_runtime``."""
 
-from mpijob_runtime.cli import run
+import sys
 
-run()
+from mpijob_runtime.early import end_at_signals
+
+
+def run() -> None:
+    """Run the command line, signals taken care of before anything slow is imported."""
+    end_at_signals()
+    from mpijob_runtime.cli import main
+
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    run()

@@ -20,7 +20,7 @@ class Default:
 
     Attributes:
         name: the variable.
-        value: its value; ``{hostfile}``, ``{ssh_config}``, ``{rank_wrapper}`` and ``{run_dir}``
+        value: its value; ``{hostfile}``, ``{ssh_config}`` and ``{rank_wrapper}``
             stand for paths that the plan fills in.
         why: one sentence.
         source: documentation, code or measurement that supports it.
@@ -117,7 +117,7 @@ DEFAULTS: tuple[Default, ...] = (
     ),
     Default(
         "OMPI_MCA_orte_tmpdir_base",
-        "{run_dir}",
+        "/dev/shm",  # noqa: S108 - session directories are made below it, mode 0700
         _TMP_WHY,
         "orte/runtime/orte_mca_params.c",
         major=4,
@@ -173,7 +173,7 @@ DEFAULTS: tuple[Default, ...] = (
     ),
     Default(
         "PRTE_MCA_prte_tmpdir_base",
-        "{run_dir}",
+        "/dev/shm",  # noqa: S108 - session directories are made below it, mode 0700
         _TMP_WHY,
         "prrte src/runtime/prte_mca_params.c",
         major=5,

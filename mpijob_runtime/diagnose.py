@@ -34,6 +34,7 @@ class Observation:
         hosts: host -> the ranks that started there.
         world_size: ranks asked for, or None where mpirun's own arguments say it.
         misplaced: what contradicts the plan about where ranks are.
+        recorded: whether each rank was to leave records.
         lost_hosts: hosts whose connection broke while the job ran.
         phases_seconds: ``wait`` and ``run`` so far.
         mpirun_started: seconds since the epoch.
@@ -45,6 +46,7 @@ class Observation:
     hosts: Mapping[str, Sequence[int]]
     world_size: int | None
     misplaced: Sequence[str]
+    recorded: bool
     lost_hosts: Sequence[str]
     phases_seconds: Mapping[str, float]
     mpirun_started: float
@@ -55,14 +57,13 @@ def diagnose(seen: Observation) -> Outcome:
     starts = {record.rank: record for record in seen.records if record.event == "start"}
     failure = _first_failure(seen)
     result, code, reason = _verdict(seen, failure)
-    told = [record.world_size for record in starts.values() if record.world_size > 0]
     return Outcome(
         outcome=result,
         exit_code=code,
         reason=reason,
         first_failure=failure if result == "failed" and not seen.signals else None,
         ranks_started=len(starts),
-        world_size=seen.world_size or (told[0] if told else None),
+        world_size=_expected(seen),
         hosts=seen.hosts,
         phases_seconds=_phases(seen, starts),
     )
@@ -101,7 +102,7 @@ def _failed(seen: Observation, failure: FirstFailure | None) -> tuple[Result, in
 
 def _program_is_missing(seen: Observation) -> bool:
     """Tell a missing program by mpirun's code, where no rank has started."""
-    if any(seen.hosts.values()):
+    if not seen.recorded or any(seen.hosts.values()):
         return False
     ours = seen.world_size is not None
     return seen.mpirun_code in _NO_PROGRAM_CODES or (
@@ -115,10 +116,28 @@ def _believe(seen: Observation) -> tuple[Result, int, str]:
     Open MPI 5.0.11 ends with 0 when it loses a daemon in the middle of a job (measured).
     """
     unfinished = _unfinished(seen)
-    if not unfinished:
-        return "succeeded", 0, _proof(seen)
-    missing = format_ranks(sorted(unfinished))
-    return "failed", TRY_AGAIN_CODE, f"mpirun ended with 0, but {missing} left no end"
+    if unfinished:
+        missing = format_ranks(sorted(unfinished))
+        return "failed", TRY_AGAIN_CODE, f"mpirun ended with 0, but {missing} left no end"
+    ranks, expected = _started(seen), _expected(seen)
+    if seen.recorded and expected is not None and ranks < expected:
+        reason = f"mpirun ended with 0, but only {ranks} of {count(expected, 'rank')} left a record"
+        lost = f"; lost {', '.join(seen.lost_hosts)}" if seen.lost_hosts else ""
+        return "failed", TRY_AGAIN_CODE, reason + lost
+    if seen.lost_hosts and not ranks:
+        reason = f"mpirun ended with 0, but {', '.join(seen.lost_hosts)} was lost"
+        return "failed", TRY_AGAIN_CODE, reason
+    return "succeeded", 0, _proof(seen)
+
+
+def _started(seen: Observation) -> int:
+    return sum(len(placed) for placed in seen.hosts.values())
+
+
+def _expected(seen: Observation) -> int | None:
+    """Return how many ranks there were to be: as asked, else as the ranks themselves were told."""
+    told = (record.world_size for record in seen.records if record.world_size > 0)
+    return seen.world_size or max(told, default=None)
 
 
 def _shell_code(failure: FirstFailure) -> int:
@@ -127,12 +146,10 @@ def _shell_code(failure: FirstFailure) -> int:
 
 def _proof(seen: Observation) -> str:
     """Return how far a success is proved by the ranks' records."""
-    ranks = sum(len(placed) for placed in seen.hosts.values())
+    ranks = _started(seen)
     used = sum(1 for placed in seen.hosts.values() if placed)
     if not ranks:
         return "mpirun ended with 0, but where its ranks ran is unproved: they left no records"
-    if seen.world_size is not None and ranks < seen.world_size:
-        return f"mpirun ended with 0, but only {ranks} of {seen.world_size} ranks left a record"
     return f"{count(ranks, 'rank')} on {count(used, 'host')}"
 
 

@@ -20,10 +20,11 @@ DECIDED_AT_LAUNCH = "decided at launch"
 MASK = "********"
 
 _SECRET = re.compile(
-    r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|AUTH|(API|ACCESS|PRIVATE)_?KEY)"
-    r"S?(_|$)",
+    r"TOKEN(?!IZ)|SECRET|PASS(W|PHRASE|_|$)|PWD$|CREDENTIAL|AUTH(?!OR)|(API|ACCESS|PRIVATE)_?KEY"
+    r"|_KEY$|_PAT$",
     re.IGNORECASE,
 )
+_SECRET_IN_URL = re.compile(r"://[^/@\s]*:[^/@\s]*@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def is_secret(name: str) -> bool:
 
 def shown_value(name: str, value: str | None) -> str | None:
     """Return a value as it may be printed."""
-    return MASK if value and is_secret(name) else value
+    return MASK if value and (is_secret(name) or _SECRET_IN_URL.search(value)) else value
 
 
 def assemble_environ(
@@ -112,7 +113,6 @@ def _defaults(settings: Settings, facts: Facts, *, major: int, paths: Paths) -> 
     places = {
         "hostfile": paths.hostfile,
         "ssh_config": paths.ssh_config,
-        "run_dir": paths.run_dir,
         "rank_wrapper": facts.rank_wrapper or "",
     }
     variables = {}

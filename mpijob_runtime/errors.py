@@ -1,20 +1,20 @@
 """Every error this project raises on purpose, with the exit code it ends in.
 
-    MpiJobError                       70  a bug of ours (the base is never raised)
+    MpiJobError                       70  a bug of ours (the base itself is never raised)
     ├── UsageError                    64  flags or arguments; -n beyond the slots
     ├── InputError                    65  a file that we were given is wrong
     │   ├── HostfileError
     │   └── ManifestError
     ├── HostsNotReadyError            69  hosts that did not come within the deadline
-    ├── TryAgainError                 75  preempted, or a host was lost: worth a retry
-    ├── SpreadError                   76  the ranks are not where the plan put them
     ├── ConfigurationError            78  keys, UID, no mpirun: a retry cannot help
     └── ProgramNotFoundError         127  the program does not exist
 
-The codes follow sysexits(3) where one fits.
+The codes follow sysexits(3) where one fits. What only a job that has run can end with is no
+error but an outcome: see diagnose.py for 75, 76 and 130.
 Layer: bottom; imports nothing of ours.
 """
 
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -114,18 +114,6 @@ class HostsNotReadyError(MpiJobError):
         self.waited_seconds = waited_seconds
 
 
-class TryAgainError(MpiJobError):
-    """The job was preempted or lost a host; the same job may work later."""
-
-    exit_code = 75
-
-
-class SpreadError(MpiJobError):
-    """Ranks run elsewhere than the plan put them."""
-
-    exit_code = 76
-
-
 class ConfigurationError(MpiJobError):
     """This container cannot do its part, and trying again will not change that."""
 
@@ -136,3 +124,10 @@ class ProgramNotFoundError(MpiJobError):
     """The program to run does not exist or is not executable."""
 
     exit_code = 127
+
+
+def describe_bug(error: Exception) -> str:
+    """Return what to say of an exception that nobody expected: what, and where it was raised."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{frame.filename}:{frame.lineno} in {frame.name}"
+    return f"a bug of ours: {type(error).__name__}: {error}\n  at {where}; please report it"

@@ -94,11 +94,12 @@ def parse_hostfile(data: bytes, *, path: str, default_slots: int = 1) -> Hostfil
             continue
         if host is None:
             continue
-        if host.name in first_line:
-            wanted = f"each host once (it is on line {first_line[host.name]})"
+        key = host.name.rstrip(".").lower()
+        if key in first_line:
+            wanted = f"each host once (it is on line {first_line[key]})"
             problems.append(Problem(number, f"host {host.name} a second time", wanted))
             continue
-        first_line[host.name] = number
+        first_line[key] = number
         hosts.append(host)
     if problems:
         raise HostfileError(path, problems, remedy=f"correct {path} and start the job again")

@@ -6,10 +6,9 @@ Layer: effects; puts the other modules together.
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import FrameType
-from typing import NoReturn
 
 from mpijob_runtime import carried
 from mpijob_runtime.console import Console
@@ -21,13 +20,13 @@ from mpijob_runtime.diagnose import (
     diagnose,
 )
 from mpijob_runtime.environ import Variable, apply_environ
-from mpijob_runtime.errors import MpiJobError
+from mpijob_runtime.errors import MpiJobError, describe_bug
 from mpijob_runtime.facts import Facts
 from mpijob_runtime.follow import RecordFollower
 from mpijob_runtime.hosts import Hostfile, missing_hostfile, parse_host_list, parse_hostfile
 from mpijob_runtime.outcome import Outcome, count
 from mpijob_runtime.plan import LaunchPlan, plan_launch
-from mpijob_runtime.private_files import make_run_dir, write_private
+from mpijob_runtime.private_files import allow_descriptors, make_run_dir, write_private
 from mpijob_runtime.probes.container import probe_container
 from mpijob_runtime.probes.ssh import SshConnection, probe_ssh, read_identity
 from mpijob_runtime.readiness import HostChange, wait_for_hosts
@@ -35,7 +34,7 @@ from mpijob_runtime.records import RankRecord
 from mpijob_runtime.report import publish_outcome
 from mpijob_runtime.run_dir import choose_run_dir
 from mpijob_runtime.settings import Settings
-from mpijob_runtime.spread import find_misplaced, place_ranks, places_itself
+from mpijob_runtime.spread import Placement, choose_judgement
 from mpijob_runtime.ssh_files import format_known_hosts
 from mpijob_runtime.supervise import Supervisor
 from mpijob_runtime.user_entry import ensure_user_entry
@@ -89,13 +88,15 @@ def _launch(
         connections = _prepare(settings, plan, facts, console)
         waited = time.monotonic() - began
         run = _Run(settings, plan, connections, console, waited_seconds=waited)
-        return run.run(when_ended=signals.ignore)
+        return run.run(when_watching=signals.ignore)
     except MpiJobError as error:
         return _not_started(error.exit_code, str(error), began)
     except EndedBySignalError as error:
         code = INTERRUPTED_CODE if error.number == signal.SIGINT else TRY_AGAIN_CODE
         reason = f"the launcher got {error.number.name} before the job started"
         return _not_started(code, reason, began)
+    except Exception as error:  # noqa: BLE001 - a bug of ours, too, leaves an outcome
+        return _not_started(MpiJobError.exit_code, describe_bug(error), began)
 
 
 def _not_started(exit_code: int, reason: str, began: float) -> Outcome:
@@ -113,7 +114,7 @@ def make_plan(
     """
     hosts = read_hosts(settings)
     facts = probe_container(settings)
-    run_dir = choose_run_dir(settings.environ)
+    run_dir = choose_run_dir(settings.run_dir)
     plan = plan_launch(settings, facts, hosts, program=program, run_dir=run_dir, verbatim=verbatim)
     return plan, facts
 
@@ -148,6 +149,7 @@ def wait_for_plan(
         MpiJobError: if a host does not come, or this container's keys or user cannot work.
     """
     make_run_dir(plan.paths.run_dir)
+    allow_descriptors(len(plan.remote))
     for file in plan.files:
         write_private(file.path, file.text)
     if not plan.remote:
@@ -208,15 +210,17 @@ class _Run:
         self._waited_seconds = waited_seconds
         self._attempt = f"{int(time.time())}-{os.urandom(4).hex()}"
         self._planned = {h.name: h.slots for h in plan.hosts.hosts}
-        self._strict = plan.world_size is not None or not places_itself(plan.argv[1:])
-        self._started: dict[int, RankRecord] = {}
+        verbatim = None if plan.world_size is not None else plan.argv[1:]
+        judgement = choose_judgement(settings.environ, verbatim)
+        self._placement = Placement(self._planned, aliases=plan.aliases, judgement=judgement)
+        self._started: set[int] = set()
         self._supervisor: Supervisor | None = None
 
-    def run(self, *, when_ended: Callable[[], None]) -> Outcome:
+    def run(self, *, when_watching: Callable[[], None]) -> Outcome:
         """Run mpirun to its end and return what came of it.
 
         Args:
-            when_ended: called as soon as mpirun has ended, before the records are gathered.
+            when_watching: called once ending signals are mpirun's supervisor's.
         """
         follower = RecordFollower(
             self._connections,
@@ -228,36 +232,31 @@ class _Run:
         self._began, self._began_wall = time.monotonic(), time.time()
         try:
             self._supervisor = self._make_supervisor()
-            ending = self._supervisor.run()
+            ending = self._supervisor.run(when_watching=when_watching)
         except OSError as error:
             return Outcome("not_started", 78, f"{self._plan.argv[0]}: {error.strerror}")
-        when_ended()
         ran = time.monotonic() - self._began
         if ending.leftovers:
             self._console.debug(f"ended {len(ending.leftovers)} processes that outlived mpirun")
         records, lost = follower.collect()
         for connection in self._connections.values():
             connection.close()
-        placed = self._place(r for r in records if r.event == "start")
+        for record in records:
+            self._note(record)
         return diagnose(
             Observation(
                 mpirun_code=ending.exit_code,
                 signals=tuple(ending.signals),
                 records=records,
-                hosts=placed,
+                hosts=self._placement.hosts,
                 world_size=self._plan.world_size,
-                misplaced=self._misplaced(placed),
+                misplaced=self._placement.misplaced,
+                recorded=self._plan.recorded,
                 lost_hosts=lost,
                 phases_seconds={"wait": self._waited_seconds, "run": ran},
                 mpirun_started=self._began_wall,
             )
         )
-
-    def _place(self, starts: Iterable[RankRecord]) -> dict[str, list[int]]:
-        return place_ranks(self._planned, starts, aliases=self._plan.aliases)
-
-    def _misplaced(self, placed: Mapping[str, Sequence[int]]) -> list[str]:
-        return find_misplaced(self._planned, placed) if self._strict else []
 
     def _make_supervisor(self) -> Supervisor:
         told = {carried.ATTEMPT: Variable(self._attempt, "default", "this start's id")}
@@ -272,18 +271,17 @@ class _Run:
 
     def _note(self, record: RankRecord) -> None:
         """Take a record as it arrives: stop a job in the wrong place, say when all have started."""
-        if record.event != "start":
+        if record.event != "start" or record.rank in self._started:
             return
-        self._started[record.rank] = record
-        if self._supervisor is not None and self._misplaced(self._place(self._started.values())):
+        self._started.add(record.rank)
+        if self._placement.add(record) and self._supervisor is not None:
+            self._console.error("ranks are not where the plan put them: ending the job")
             self._supervisor.stop()
         elif len(self._started) == record.world_size:
-            hosts = {r.host for r in self._started.values()}
+            used = sum(1 for ranks in self._placement.hosts.values() if ranks)
+            ranks, hosts = count(record.world_size, "rank"), count(used, "host")
             seconds = time.monotonic() - self._began
-            self._console.info(
-                f"{count(record.world_size, 'rank')} started on {count(len(hosts), 'host')} "
-                f"in {seconds:.1f} s"
-            )
+            self._console.info(f"{ranks} started on {hosts} in {seconds:.1f} s")
 
 
 class _EndingSignals:
@@ -295,6 +293,7 @@ class _EndingSignals:
     _NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
     def __enter__(self) -> "_EndingSignals":
+        self._ignored = False
         self._former = {number: signal.signal(number, self._leave) for number in self._NUMBERS}
         return self
 
@@ -303,10 +302,9 @@ class _EndingSignals:
             signal.signal(number, handler)
 
     def ignore(self) -> None:
-        """Take no notice of ending signals any more: the job is over, its outcome is not told."""
-        for number in self._NUMBERS:
-            signal.signal(number, signal.SIG_IGN)
+        """Take no notice any more: the supervisor has the signals, or only words are left."""
+        self._ignored = True
 
-    @staticmethod
-    def _leave(number: int, _frame: FrameType | None) -> NoReturn:
-        raise EndedBySignalError(signal.Signals(number))
+    def _leave(self, number: int, _frame: FrameType | None) -> None:
+        if not self._ignored:
+            raise EndedBySignalError(signal.Signals(number))

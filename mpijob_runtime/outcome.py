@@ -97,7 +97,7 @@ def format_outcome(outcome: Outcome) -> str:
     if outcome.phases_seconds:
         phases = ", ".join(f"{name} {s:.1f} s" for name, s in outcome.phases_seconds.items())
         lines.append(f"  phases: {phases}")
-    return _cut("\n".join(lines) + "\n")
+    return cut_text("\n".join(lines) + "\n").decode()
 
 
 def _host_lines(hosts: Mapping[str, Sequence[int]]) -> list[str]:
@@ -131,9 +131,11 @@ def format_ranks(ranks: Sequence[int]) -> str:
     return "ranks " + ",".join(texts)
 
 
-def _cut(text: str) -> str:
+def cut_text(text: str) -> bytes:
+    """Return a text as UTF-8, no more than a termination log holds, with no character cut."""
     data = text.encode(errors="backslashreplace")
     if len(data) <= MOST_BYTES:
-        return data.decode()
-    ending = "…\n"
-    return data[: MOST_BYTES - len(ending.encode())].decode(errors="ignore") + ending
+        return data
+    ending = "…\n".encode()
+    whole = data[: MOST_BYTES - len(ending)].decode(errors="ignore")
+    return whole.encode() + ending

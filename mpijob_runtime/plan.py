@@ -43,6 +43,7 @@ class LaunchPlan:
         environ: the variables that were decided, over the environment that was given.
         files: what must be written first, in the run directory.
         paths: the run directory's layout.
+        recorded: whether each rank gets our wrapper, and so leaves records.
     """
 
     mpi: MpiFacts
@@ -53,6 +54,7 @@ class LaunchPlan:
     environ: dict[str, Variable]
     files: tuple[PrivateFile, ...]
     paths: Paths
+    recorded: bool
 
     @property
     def remote(self) -> tuple[str, ...]:
@@ -113,6 +115,7 @@ def plan_launch(
         ConfigurationError: if no MPI was found that this package drives.
     """
     mpi = select_mpi(facts.mpi)
+    _check_local(hosts, facts.system.hostname)
     ranks = None if verbatim else _ranks(settings, hosts)
     paths = Paths(run_dir)
     argv = (mpi.mpirun, *program) if ranks is None else mpi.argv(ranks=ranks, program=program)
@@ -129,7 +132,21 @@ def plan_launch(
             PrivateFile(paths.ssh_config, format_ssh_config(paths, port=settings.ssh_port)),
         ),
         paths=paths,
+        recorded=facts.rank_wrapper is not None,
     )
+
+
+def _check_local(hosts: Hostfile, hostname: str) -> None:
+    """Refuse two names for this container, and a name that others take for themselves."""
+    local = [host.name for host in hosts.hosts if is_local(host, hostname)]
+    shared = LOCAL_NAMES & set(local) and len(hosts.hosts) > 1
+    if len(local) > 1 or shared:
+        found = ", ".join(local)
+        message = f"{hosts.source}: found {found} among {len(hosts.hosts)} hosts"
+        raise UsageError(
+            f"{message}, wanted this container once, by a name that the others can resolve",
+            remedy=f"write {hostname} instead, or localhost alone for a local run",
+        )
 
 
 def _ranks(settings: Settings, hosts: Hostfile) -> int:

@@ -4,11 +4,13 @@ Layer: effects (file system); imports errors.
 """
 
 import os
+import resource
 import stat
 
 from mpijob_runtime.errors import ConfigurationError
 
 _PRIVATE = 0o700
+_OWN_DESCRIPTORS = 128
 
 
 def make_run_dir(path: str) -> None:
@@ -46,3 +48,15 @@ def write_private(path: str, text: str) -> None:
     except OSError as error:
         message = f"{path}: cannot write: {error.strerror}"
         raise ConfigurationError(message, remedy="free some space or set MPIJOB_RUN_DIR") from error
+
+
+def allow_descriptors(connections: int) -> None:
+    """Raise the soft limit of open files, if this many connections need it and the hard one lets.
+
+    No higher than needed: programs inherit it, and old ones walk through all descriptors.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = connections + _OWN_DESCRIPTORS
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        most = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

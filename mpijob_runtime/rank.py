@@ -99,7 +99,7 @@ def find_program(program: str, path: str) -> str | None:
 def main() -> NoReturn:
     """Run ``sys.argv[1:]`` as a rank and end as it ends."""
     argv = sys.argv[1:]
-    run_dir = choose_run_dir(os.environ)
+    run_dir = choose_run_dir(os.environ.get(carried.RUN_DIR))
     environ = rank_environ(os.environ, read_container_environ(run_dir))
     libc = ctypes.CDLL(None)
     _die_with_parent(libc, os.getppid())

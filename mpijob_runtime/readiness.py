@@ -16,8 +16,11 @@ from mpijob_runtime.probes.ssh import HostRefusal, SshConnection
 MOST_THREADS = 64
 """Hosts probed at one time; 16 to 64 threads are equally fast on two cores (measured)."""
 
-LASTING_SECONDS = 10.0
-"""A host that answers and says no for this long will not change its mind."""
+LASTING_SECONDS = 30.0
+"""A host that answers and says no for this long will not change its mind.
+
+As long as cluster name services cache an address that now is another pod's (CoreDNS: 30 s).
+"""
 
 _FIRST_DELAY_SECONDS = 0.05
 _DELAY_FACTOR = 1.6

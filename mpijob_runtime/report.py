@@ -7,7 +7,7 @@ import json
 import os
 
 from mpijob_runtime.console import Console
-from mpijob_runtime.outcome import MOST_BYTES, Outcome, format_outcome
+from mpijob_runtime.outcome import Outcome, format_outcome
 
 
 def publish_outcome(
@@ -19,7 +19,7 @@ def publish_outcome(
     """
     text = format_outcome(outcome)
     if os.path.exists(termination_log):
-        _write(termination_log, text[:MOST_BYTES], console)
+        _write(termination_log, text, console)
     if report:
         _write(report, json.dumps(outcome.to_json(), indent=2, ensure_ascii=False) + "\n", console)
     say = console.info if outcome.outcome == "succeeded" else console.error

@@ -42,7 +42,10 @@ VARIABLES = (
         "MPIJOB_TIMEOUT", "600", "Seconds that all hosts have to accept an ssh login.", "--timeout"
     ),
     SettingVariable(
-        "MPIJOB_GRACE", "30", "Seconds between SIGTERM and SIGKILL when a job is ended.", "--grace"
+        "MPIJOB_GRACE",
+        "20",
+        "Seconds between SIGTERM and SIGKILL; keep it below the pod's grace period (30).",
+        "--grace",
     ),
     SettingVariable("MPIJOB_REPORT", "none", "Path for the outcome as JSON.", "--report"),
     SettingVariable("MPIJOB_SSH_PORT", "2222", "Port of sshd on the workers."),
@@ -53,7 +56,7 @@ VARIABLES = (
     ),
     SettingVariable(
         "MPIJOB_RUN_DIR",
-        "/dev/shm/mpijob-UID, else /tmp/mpijob-UID",  # noqa: S108 - words for people
+        "/dev/shm/mpijob-UID-HOSTNAME, else in /tmp",  # noqa: S108 - words for people
         "Directory for private files; made with mode 0700.",
     ),
     SettingVariable(
@@ -189,7 +192,7 @@ class Settings:
             ranks=flags.ranks,
             forwarded=parse_env_flags(flags.env, environ),
             timeout_seconds=read.seconds("MPIJOB_TIMEOUT", 600.0, flags.timeout_seconds),
-            grace_seconds=read.seconds("MPIJOB_GRACE", 30.0, flags.grace_seconds),
+            grace_seconds=read.seconds("MPIJOB_GRACE", 20.0, flags.grace_seconds),
             report=flags.report or read.text("MPIJOB_REPORT"),
             termination_log=read.text("MPIJOB_TERMINATION_LOG") or "/dev/termination-log",
             ssh_port=read.port("MPIJOB_SSH_PORT", _SSH_PORT),

@@ -37,12 +37,13 @@ def sshd() -> int:
     from mpijob_runtime import worker
     from mpijob_runtime.console import Console
     from mpijob_runtime.errors import MpiJobError
+    from mpijob_runtime.probes.keys import find_job_key
     from mpijob_runtime.probes.system import probe_user
 
     console = Console(log_format=settings.log_format)
     try:
         plain = worker.only_asks(arguments) or not settings.shim or settings.inside
-        if plain or worker.find_job_key(settings, probe_user()) is None:
+        if plain or find_job_key(settings, probe_user()) is None:
             path = worker.find_sshd()
             os.execv(path, (path, *arguments))  # noqa: S606 - sshd wants an absolute argv[0]
         return worker.run_worker(settings, arguments, console=console)
@@ -87,9 +88,9 @@ def _is_launcher(settings: Settings) -> bool:
 
 
 def _exec_plain(settings: Settings, name: str, arguments: Sequence[str]) -> NoReturn:
-    from mpijob_runtime.probes.mpi import find_program
+    from mpijob_runtime.probes.mpi import find_real_program
 
-    path = find_program(name, settings.environ.get("PATH", os.defpath))
+    path = find_real_program(name, settings.environ.get("PATH", os.defpath))
     if path is None:
         sys.stderr.write(f"mpijob: error: no real {name} on PATH behind this shim\n")
         sys.exit(127)
@@ -98,8 +99,11 @@ def _exec_plain(settings: Settings, name: str, arguments: Sequence[str]) -> NoRe
 
 def _leave_word(settings: Settings, text: str) -> None:
     """Write why a worker cannot start where ``kubectl describe`` shows it."""
+    from mpijob_runtime.outcome import cut_text
+
     try:
-        with open(settings.termination_log, "r+", encoding="utf-8") as file:
-            file.write(text[:4000] + "\n")
+        with open(settings.termination_log, "r+b") as file:
+            file.write(cut_text(text + "\n"))
+            file.truncate()
     except OSError:
         return

@@ -3,53 +3,81 @@
 Layer: pure; imports hosts, outcome for words, records.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from mpijob_runtime.hosts import short_name
 from mpijob_runtime.outcome import format_ranks
 from mpijob_runtime.records import RankRecord
 
+Judgement = Literal["slots", "hosts", "none"]
+"""What a rank's place is held against: slots of its host, hosts of the plan, or nothing."""
+
 _OWN_PLACEMENT = frozenset(
-    {"H", "host", "hostfile", "machinefile", "rf", "rankfile", "oversubscribe", "map-by"}
-    | {"npernode", "N", "ppr"}
+    {"H", "host", "hostfile", "machinefile", "add-host", "add-hostfile", "default-hostfile"}
+    | {"rf", "rankfile", "map-by", "rank-by", "app", "tune", "bynode", "npersocket"}
 )
+_MAPPING_VARIABLES = ("OMPI_MCA_rmaps_", "PRTE_MCA_rmaps_", "OMPI_MCA_orte_rankfile")
 
 
-def places_itself(arguments: Sequence[str]) -> bool:
-    """Tell whether mpirun's arguments say themselves where ranks go.
+def choose_judgement(
+    environ: Mapping[str, str], mpirun_arguments: Sequence[str] | None
+) -> Judgement:
+    """Return what can be held against a rank's place.
 
-    They are not parsed: a word that looks like such a flag is enough to leave the choice alone.
+    Args:
+        environ: a user's own mapping variables make the number of ranks a host gets their choice.
+        mpirun_arguments: a user's whole mpirun line, or None where ``launch`` wrote it. It is
+            not parsed: a word that looks like a flag for placement leaves the choice alone.
     """
-    return any(w.startswith("-") and w.lstrip("-") in _OWN_PLACEMENT for w in arguments)
+    if mpirun_arguments is None:
+        own = any(name.startswith(_MAPPING_VARIABLES) for name in environ)
+        return "hosts" if own else "slots"
+    words = (w.lstrip("-").partition("=")[0] for w in mpirun_arguments if w.startswith("-"))
+    return "none" if any(word in _OWN_PLACEMENT for word in words) else "hosts"
 
 
-def place_ranks(
-    planned: Mapping[str, int], starts: Iterable[RankRecord], *, aliases: Mapping[str, str]
-) -> dict[str, list[int]]:
-    """Return host -> ranks that started there; hosts outside the plan come last.
+class Placement:
+    """Where ranks have started; every host of the plan is in it.
 
     Args:
         planned: host name -> slots.
-        starts: records of ranks' starts; a host calls itself by its short name.
         aliases: how a host calls itself -> its name in the plan, where that is not its short name.
+        judgement: what to hold against a rank's place.
     """
-    names = {short_name(name): name for name in planned} | {n: n for n in planned} | dict(aliases)
-    placed: dict[str, list[int]] = {name: [] for name in planned}
-    for record in starts:
-        name = names.get(record.host) or names.get(short_name(record.host), record.host)
-        placed.setdefault(name, []).append(record.rank)
-    return {name: sorted(ranks) for name, ranks in placed.items()}
 
+    def __init__(
+        self, planned: Mapping[str, int], *, aliases: Mapping[str, str], judgement: Judgement
+    ) -> None:
+        self._planned = planned
+        self._judgement = judgement
+        self._names = {short_name(n): n for n in planned} | {n: n for n in planned} | dict(aliases)
+        self._placed: dict[str, set[int]] = {name: set() for name in planned}
 
-def find_misplaced(planned: Mapping[str, int], placed: Mapping[str, Sequence[int]]) -> list[str]:
-    """Return what contradicts the plan, planned and found side by side.
+    def add(self, start: RankRecord) -> bool:
+        """Take a rank's start and return whether it is in a wrong place."""
+        name = self._names.get(start.host) or self._names.get(short_name(start.host), start.host)
+        ranks = self._placed.setdefault(name, set())
+        ranks.add(start.rank)
+        return self._is_wrong(name, ranks)
 
-    That is: hosts with more ranks than slots, and hosts that are not in the plan.
-    """
-    wrong = []
-    for name, ranks in placed.items():
-        slots = planned.get(name, 0)
-        if len(ranks) > slots:
-            found = f"found {len(ranks)}: {format_ranks(ranks)}"
-            wrong.append(f"{name}: planned at most {slots} ranks, {found}")
-    return wrong
+    @property
+    def hosts(self) -> dict[str, list[int]]:
+        """Host -> its ranks in order; hosts outside the plan come last."""
+        return {name: sorted(ranks) for name, ranks in self._placed.items()}
+
+    @property
+    def misplaced(self) -> list[str]:
+        """What contradicts the plan, planned and found side by side."""
+        return [
+            f"{name}: planned at most {self._planned.get(name, 0)} ranks, "
+            f"found {len(ranks)}: {format_ranks(sorted(ranks))}"
+            for name, ranks in self._placed.items()
+            if self._is_wrong(name, ranks)
+        ]
+
+    def _is_wrong(self, name: str, ranks: set[int]) -> bool:
+        if self._judgement == "none" or not ranks:
+            return False
+        outside = name not in self._planned
+        return outside or (self._judgement == "slots" and len(ranks) > self._planned[name])

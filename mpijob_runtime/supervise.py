@@ -8,8 +8,10 @@ Layer: effects (processes, signals); imports nothing of ours.
 """
 
 import ctypes
+import errno
 import os
 import select
+import shutil
 import signal
 import subprocess
 import time
@@ -31,13 +33,15 @@ class Ending:
 
     Attributes:
         returncode: as subprocess has it: negative for a signal.
-        signals: names of the ending signals that we were sent, in order.
+        signals: the ending signals that we were sent, in order.
+        stopped: whether ``stop`` was called.
         killed: whether we had to kill it.
         leftovers: pids that outlived it and were ended.
     """
 
     returncode: int = 0
     signals: list[signal.Signals] = field(default_factory=list)
+    stopped: bool = False
     killed: bool = False
     leftovers: list[int] = field(default_factory=list)
 
@@ -73,25 +77,29 @@ class Supervisor:
         self._leftover_seconds = leftover_seconds
         self._on_signal = on_signal
         self._ending = Ending()
-        self._told = 0
         self._deadline: float | None = None
-        self._stop_asked = False
         self._to_pass_on: list[signal.Signals] = []
 
     def stop(self) -> None:
         """Ask for the program's end, as a SIGTERM would; safe from any thread."""
-        self._stop_asked = True
+        self._ending.stopped = True
 
-    def run(self) -> Ending:
+    def run(self, *, when_watching: Callable[[], None] = lambda: None) -> Ending:
         """Start the program, wait for its end, and end what it leaves.
+
+        Args:
+            when_watching: called once the signals are ours, before the program starts.
 
         Raises:
             OSError: if the program cannot be started.
         """
+        if shutil.which(self._argv[0]) is None:
+            raise FileNotFoundError(errno.ENOENT, "no such program", self._argv[0])
         become_subreaper()
         with _WakingSignals(self._note, (*_ENDING, *_FORWARDED)) as waking:
+            when_watching()
             child = subprocess.Popen(  # noqa: S603 - argv is a tuple, decided by the plan
-                self._argv, env=self._environ, start_new_session=True
+                (*_dying_with_us(), *self._argv), env=self._environ, start_new_session=True
             )
             try:
                 while (code := child.poll()) is None:
@@ -112,15 +120,14 @@ class Supervisor:
         """Pass signals on; kill once the grace is over or on a second Ctrl-C."""
         while self._to_pass_on:
             _send(child.pid, self._to_pass_on.pop(0))
-        if self._stop_asked and not self._ending.signals:
-            self._ending.signals.append(signal.SIGTERM)
-        arrived = self._ending.signals[self._told :]
-        self._told += len(arrived)
-        if arrived and self._deadline is None:
+        signals = self._ending.signals
+        if self._deadline is None and (signals or self._ending.stopped):
             self._deadline = time.monotonic() + self._grace_seconds
-            self._on_signal(arrived[0])
-            _send(child.pid, signal.SIGTERM if arrived[0] != signal.SIGINT else signal.SIGINT)
-        hurried = self._ending.signals.count(signal.SIGINT) > 1
+            if signals:
+                self._on_signal(signals[0])
+            interrupted = bool(signals) and signals[0] == signal.SIGINT
+            _send(child.pid, signal.SIGINT if interrupted else signal.SIGTERM)
+        hurried = signals.count(signal.SIGINT) > 1
         overdue = self._deadline is not None and time.monotonic() > self._deadline
         if (hurried or overdue) and not self._ending.killed:
             self._ending.killed = True
@@ -139,6 +146,8 @@ class _WakingSignals:
     def __enter__(self) -> "_WakingSignals":
         self._read_end, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._write_end = write_end
+        self._poll = select.poll()  # select() ends at descriptor 1023: a job may have more hosts
+        self._poll.register(self._read_end, select.POLLIN)
         self._former_descriptor = signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
         self._former = {n: signal.signal(n, self._handler) for n in self._numbers}
         self._former[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -153,8 +162,14 @@ class _WakingSignals:
 
     def wait(self, seconds: float) -> None:
         """Return after this time, or as soon as a signal has arrived."""
-        if select.select([self._read_end], [], [], seconds)[0]:
+        if self._poll.poll(seconds * 1000):
             os.read(self._read_end, 4096)
+
+
+def _dying_with_us() -> tuple[str, ...]:
+    """Return a prefix that sends the program SIGTERM should we be killed, where there is one."""
+    setpriv = "/usr/bin/setpriv"
+    return (setpriv, "--pdeathsig", "TERM") if os.access(setpriv, os.X_OK) else ()
 
 
 def become_subreaper() -> None:

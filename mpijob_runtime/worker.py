@@ -1,12 +1,14 @@
 """The worker's role: sshd in the foreground, with the job's key, under any user.
 
-Layer: effects; puts the other modules together. Imports neither paramiko nor psutil's probes
-that it does not need: a worker must be up in a moment.
+Layer: effects; puts the other modules together. Never imports paramiko: a worker must be up in a
+moment.
 """
 
 import os
 import signal
+import socket
 import subprocess
+import time
 from collections.abc import Sequence
 
 from mpijob_runtime import carried
@@ -14,10 +16,10 @@ from mpijob_runtime.console import Console
 from mpijob_runtime.credentials import copy_key, read_authorized_keys
 from mpijob_runtime.environ import Paths
 from mpijob_runtime.errors import ConfigurationError
-from mpijob_runtime.facts import KeyFacts, SystemFacts, UserFacts
+from mpijob_runtime.facts import SystemFacts, UserFacts
 from mpijob_runtime.private_files import make_run_dir, write_private
-from mpijob_runtime.probes.keys import find_key
-from mpijob_runtime.probes.system import probe_system, probe_user, read_text
+from mpijob_runtime.probes.keys import find_job_key
+from mpijob_runtime.probes.system import probe_system, probe_user
 from mpijob_runtime.run_dir import choose_run_dir
 from mpijob_runtime.settings import Settings
 from mpijob_runtime.ssh_files import KEY_TYPES, sshd_options
@@ -29,6 +31,7 @@ SSHD = "/usr/lib/mpijob/sshd"
 
 _PLAIN_SSHD = "/usr/sbin/sshd"
 _ROOT_NEEDS = ("SETUID", "SETGID", "SYS_CHROOT")
+_LISTENING_SECONDS = 10.0
 _PRIVILEGE_SEPARATION = "/run/sshd"
 _OF_THE_SESSION = ("PATH", "LD_LIBRARY_PATH")
 
@@ -46,15 +49,6 @@ def find_sshd() -> str:
     raise ConfigurationError(message, remedy="install openssh-server, or use our images")
 
 
-def find_job_key(settings: Settings, user: UserFacts) -> KeyFacts | None:
-    """Return the job's key in this container, if there is any sign of one."""
-    return find_key(
-        given=settings.ssh_dir,
-        home=user.home or settings.environ.get("HOME"),
-        mounts=read_text("/proc/self/mounts"),
-    )
-
-
 def prepare_worker(settings: Settings, arguments: Sequence[str]) -> tuple[str, ...]:
     """Make this container fit for sshd and return the command that runs it.
 
@@ -67,7 +61,7 @@ def prepare_worker(settings: Settings, arguments: Sequence[str]) -> tuple[str, .
     """
     user = ensure_user_entry(probe_user(), home=settings.environ.get("HOME"))
     _check_privileges(user, probe_system(settings.temporary))
-    run_dir = choose_run_dir(settings.environ)
+    run_dir = choose_run_dir(settings.run_dir)
     paths = Paths(run_dir)
     make_run_dir(run_dir)
     key = find_job_key(settings, user)
@@ -115,9 +109,12 @@ def run_worker(settings: Settings, arguments: Sequence[str], *, console: Console
     Raises:
         ConfigurationError: as ``prepare_worker`` does.
     """
-    argv = prepare_worker(settings, arguments)
     if not runs_in_foreground(arguments):
-        os.execv(argv[0], argv)  # noqa: S606 - sshd puts itself into the background
+        parent = _step_into_background(settings.ssh_port)
+        if parent is not None:
+            return parent
+        arguments = (*arguments, "-D")
+    argv = prepare_worker(settings, arguments)
     console.info(f"worker: sshd on port {settings.ssh_port} as UID {os.geteuid()}")
     grace = settings.grace_seconds
     ending = Supervisor(argv, settings.environ, grace_seconds=grace, leftover_seconds=grace).run()
@@ -125,6 +122,28 @@ def run_worker(settings: Settings, arguments: Sequence[str], *, console: Console
         console.info(f"worker: ended by {ending.signals[0].name}")
         return 0 if ending.signals[0] == signal.SIGTERM else 128 + ending.signals[0]
     return ending.exit_code
+
+
+def _step_into_background(port: int) -> int | None:
+    """Do what sshd does without ``-D``: return in the child, and in the parent once it listens.
+
+    Returns:
+        None in the child, which stays as sshd's supervisor; the parent's exit code otherwise.
+    """
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        return None
+    deadline = time.monotonic() + _LISTENING_SECONDS
+    while time.monotonic() < deadline:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return 0
+        time.sleep(0.02)
+    return ConfigurationError.exit_code
 
 
 def runs_in_foreground(arguments: Sequence[str]) -> bool:

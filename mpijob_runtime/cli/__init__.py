@@ -1,16 +1,16 @@
 """The command line ``mpijob-runtime``: one file per subcommand, imported when it is called."""
 
 import importlib
-import sys
 from typing import Any
 
 import click
 
 from mpijob_runtime import __version__
 from mpijob_runtime.cli.options import complain
-from mpijob_runtime.errors import MpiJobError
+from mpijob_runtime.errors import MpiJobError, UsageError, describe_bug
 
 COMMANDS = ("launch", "plan", "worker", "hosts", "wait", "probe", "healthcheck")
+_BROKEN_PIPE = 141
 
 
 class _LazyGroup(click.Group):
@@ -47,23 +47,24 @@ def group() -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     try:
+        return _run(argv)
+    except MpiJobError as error:
+        complain(str(error))
+        return error.exit_code
+    except BrokenPipeError:
+        return _BROKEN_PIPE
+    except Exception as error:  # noqa: BLE001 - the one place that turns a bug into words
+        complain(describe_bug(error))
+        return MpiJobError.exit_code
+
+
+def _run(argv: list[str] | None) -> int:
+    try:
         result: Any = group.main(args=argv, standalone_mode=False, prog_name="mpijob-runtime")
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         return 0
     except click.ClickException as error:
         error.show()
-        return 64
-    except click.Abort:
-        return 130
-    except MpiJobError as error:
-        complain(str(error))
-        return error.exit_code
-    except BrokenPipeError:
-        return 141
+        return UsageError.exit_code
     return result if isinstance(result, int) else 0
-
-
-def run() -> None:
-    """Entry point of the console script."""
-    sys.exit(main())

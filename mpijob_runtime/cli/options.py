@@ -60,7 +60,7 @@ def ending_options(command: F) -> F:
         "--grace",
         type=float,
         metavar="SECONDS",
-        help="Time for ranks to end after SIGTERM.  [default: $MPIJOB_GRACE, else 30]",
+        help="Time for ranks to end after SIGTERM.  [default: $MPIJOB_GRACE, else 20]",
     )
     report = click.option(
         "--report", metavar="PATH", help="Write the outcome as JSON.  [default: $MPIJOB_REPORT]"

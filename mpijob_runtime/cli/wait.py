@@ -13,7 +13,7 @@ from mpijob_runtime.cli.options import (
     verbosity_options,
     wait_options,
 )
-from mpijob_runtime.errors import HostsNotReadyError
+from mpijob_runtime.errors import HostsNotReadyError, MpiJobError
 from mpijob_runtime.settings import Flags
 
 
@@ -45,19 +45,23 @@ def command(
     plan, facts = make_plan(settings, ("true",))
     began = time.monotonic()
     missing: dict[str, str] = {}
+    failure: MpiJobError | None = None
     try:
         for connection in wait_for_plan(settings, plan, facts, console).values():
             connection.close()
-    except HostsNotReadyError as error:
+    except MpiJobError as error:
         if not as_json:
             raise
-        missing = error.reasons
+        failure = error
+        missing = error.reasons if isinstance(error, HostsNotReadyError) else {}
     if as_json:
         names = [host.name for host in plan.hosts.hosts]
+        known = failure is None or bool(missing)
         data = {
-            "ready": [name for name in names if name not in missing],
+            "ready": [name for name in names if known and name not in missing],
             "missing": missing,
+            "error": None if failure is None else failure.message,
             "waited_seconds": round(time.monotonic() - began, 3),
         }
         click.echo(json.dumps(data, indent=2))
-    return HostsNotReadyError.exit_code if missing else 0
+    return 0 if failure is None else failure.exit_code

@@ -14,7 +14,7 @@ def command(*, arguments: tuple[str, ...]) -> int:
     \b
     Examples:
       mpijob-runtime worker
-      mpijob-runtime worker -p 2200
+      MPIJOB_SSH_PORT=2300 mpijob-runtime worker -o LogLevel=VERBOSE
     """
     from mpijob_runtime import worker
 

@@ -6,9 +6,9 @@ Layer: probe; imports the other probes, facts and settings.
 import os
 
 from mpijob_runtime.facts import Facts
-from mpijob_runtime.probes.keys import find_key
+from mpijob_runtime.probes.keys import find_job_key
 from mpijob_runtime.probes.mpi import probe_mpi
-from mpijob_runtime.probes.system import probe_system, probe_user, read_text
+from mpijob_runtime.probes.system import probe_system, probe_user
 from mpijob_runtime.settings import Settings
 
 
@@ -19,11 +19,7 @@ def probe_container(settings: Settings) -> Facts:
     return Facts(
         system=probe_system(settings.temporary),
         user=user,
-        key=find_key(
-            given=settings.ssh_dir,
-            home=user.home or settings.environ.get("HOME"),
-            mounts=read_text("/proc/self/mounts"),
-        ),
+        key=find_job_key(settings, user),
         mpi=probe_mpi(path=settings.environ.get("PATH", os.defpath), mpirun=settings.mpirun),
         rank_wrapper=wrapper if wrapper and os.access(wrapper, os.X_OK) else None,
     )

@@ -7,13 +7,24 @@ import os
 import stat
 from collections.abc import Iterator
 
-from mpijob_runtime.facts import KeyFacts
+from mpijob_runtime.facts import KeyFacts, UserFacts
+from mpijob_runtime.probes.system import read_text
+from mpijob_runtime.settings import Settings
 
 KEY_NAMES = ("id_rsa", "id_ecdsa", "ssh-privatekey", "identity")
 """File names of private keys, the operators' first: they call every kind ``id_rsa``."""
 
 _MARK = b"PRIVATE KEY-----"
 _MARK_WITHIN_BYTES = 256
+
+
+def find_job_key(settings: Settings, user: UserFacts) -> KeyFacts | None:
+    """Return the job's key in this container, if there is any sign of one."""
+    return find_key(
+        given=settings.ssh_dir,
+        home=user.home or settings.environ.get("HOME"),
+        mounts=read_text("/proc/self/mounts"),
+    )
 
 
 def find_key(*, given: str | None, home: str | None, mounts: str) -> KeyFacts | None:

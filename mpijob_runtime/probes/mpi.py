@@ -19,7 +19,7 @@ _HYDRA = re.compile(r"Version:\s+(?P<version>\d+(?:\.\d+)*)")
 _PROBE_SECONDS = 30
 
 
-def find_program(name: str, path: str) -> str | None:
+def find_real_program(name: str, path: str) -> str | None:
     """Return the first executable of that name on PATH that is not a shim of ours."""
     return next(_candidates(name, path), None)
 
@@ -34,7 +34,7 @@ def probe_mpi(*, path: str, mpirun: str | None = None) -> MpiFacts | None:
     Returns:
         The facts, or None if there is no mpirun or it does not answer in an expected way.
     """
-    found = mpirun or find_program("mpirun", path)
+    found = mpirun or find_real_program("mpirun", path)
     if found is None:
         return None
     try:

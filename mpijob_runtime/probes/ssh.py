@@ -40,17 +40,14 @@ class HostRefusal(Exception):  # noqa: N818 - a state of a host, not an error of
     Attributes:
         step: how far the probe came.
         reason: why it stopped there.
+        lasting: whether waiting is unlikely to help: the host answers, and says no.
     """
 
-    def __init__(self, step: Step, reason: str) -> None:
+    def __init__(self, step: Step, reason: str, *, lasting: bool = False) -> None:
         super().__init__(f"{step}: {reason}")
         self.step = step
         self.reason = reason
-
-    @property
-    def lasting(self) -> bool:
-        """Whether waiting is unlikely to help: the host answers, and says no."""
-        return self.step in ("host key", "authentication", "session")
+        self.lasting = lasting
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +96,6 @@ class SshConnection:
     def __init__(self, host: str, transport: paramiko.Transport) -> None:
         self.host = host
         self._transport = transport
-
-    @property
-    def alive(self) -> bool:
-        """Whether the connection still stands, as far as TCP can tell."""
-        return self._transport.is_active()
 
     def run(self, command: str, *, timeout_seconds: float = _COMMAND_SECONDS) -> RemoteResult:
         """Run a command and return its exit code and output.
@@ -172,7 +164,11 @@ def _connect(host: str, port: int, timeout_seconds: float) -> socket.socket:
         raise HostRefusal("name", f"{reason} ({host})") from error
     problem: OSError = OSError("no address")
     for family, kind, protocol, _, address in addresses:
-        candidate = socket.socket(family, kind, protocol)
+        try:
+            candidate = socket.socket(family, kind, protocol)
+        except OSError as error:  # no such family here, or no descriptor left
+            problem = error
+            continue
         candidate.settimeout(timeout_seconds)
         try:
             candidate.connect(address)
@@ -205,7 +201,7 @@ def _check_host_key(transport: paramiko.Transport, identity: Identity) -> None:
     shown = transport.get_remote_server_key()
     if shown.asbytes() != identity.key.asbytes():
         reason = f"shows a {shown.get_name()} key that is not this job's"
-        raise HostRefusal("host key", reason)
+        raise HostRefusal("host key", reason, lasting=True)
 
 
 def _authenticate(
@@ -214,8 +210,10 @@ def _authenticate(
     try:
         transport.auth_publickey(identity.user, identity.key)
     except paramiko.AuthenticationException as error:
+        if not transport.is_active() or "timeout" in str(error).lower():
+            raise HostRefusal("authentication", "no answer; the host is slow or ending") from error
         reason = f"the job's key is refused for user {identity.user}"
-        raise HostRefusal("authentication", reason) from error
+        raise HostRefusal("authentication", reason, lasting=True) from error
     except (paramiko.SSHException, OSError, EOFError) as error:
         raise HostRefusal("banner", f"{_words(error)} within {timeout_seconds:.0f} s") from error
 
@@ -225,7 +223,7 @@ def _check_shell(connection: SshConnection, timeout_seconds: float) -> None:
     if result.exit_code:
         said = result.stdout.strip().splitlines()
         reason = f"a command ends with {result.exit_code}: {said[0] if said else 'no output'}"
-        raise HostRefusal("session", reason)
+        raise HostRefusal("session", reason, lasting=True)
 
 
 def _words(error: BaseException) -> str:

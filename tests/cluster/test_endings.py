@@ -169,3 +169,34 @@ def test_the_report_says_it_all(image, tmp_path):
     assert report["first_failure"]["host"] == "report-worker-1"
     assert report["ranks_started"] == report["world_size"] == 2
     assert set(report["phases_seconds"]) == {"wait", "start", "run"}
+
+
+def test_a_launcher_can_be_a_worker_too(image, tmp_path):
+    """With runLauncherAsWorker the first ranks run beside mpirun, on both Open MPIs."""
+    echo = 'echo "rank $RANK local $LOCAL_RANK of $LOCAL_WORLD_SIZE on $(hostname) by $MASTER_ADDR"'
+    job = Job(
+        "both",
+        image,
+        ("mpijob-runtime", "launch", "--", "sh", "-c", echo),
+        slots=2,
+        launcher_as_worker=True,
+    )
+    ended = run_job(job, tmp_path)
+
+    assert ended.exit_code == 0, ended.text
+    hosts = ["both-launcher"] * 2 + ["both-worker-0"] * 2 + ["both-worker-1"] * 2
+    for rank, host in enumerate(hosts):
+        line = f"rank {rank} local {rank % 2} of 2 on {host} by both-launcher.both.default.svc"
+        assert line in ended.stdout
+
+
+def test_the_environment_of_the_pods_reaches_the_ranks_unchanged(image, tmp_path):
+    """The worker's variables and --env arrive with newlines, quotes and unicode."""
+    value = "a 'b' \"c\", d;\nü=1"
+    script = "import os; print(ascii([os.environ[n] for n in ('OF_THE_POD', 'OF_THE_FLAG')]))"
+    flag = f"OF_THE_FLAG={value}"
+    command = ("mpijob-runtime", "launch", "--env", flag, "--", "python3", "-c", script)
+    ended = run_job(Job("environ", image, command, env={"OF_THE_POD": value}), tmp_path, "--quiet")
+
+    assert ended.exit_code == 0, ended.text
+    assert ended.stdout.splitlines() == [ascii([value, value])] * 2

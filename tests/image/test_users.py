@@ -44,6 +44,11 @@ WORKING = {
         (),
         (("tmp", "/tmp"),),
     ),
+    "read-only-root-without-tmp": Case(
+        HOME,
+        {"runAsUser": 12345, "runAsGroup": 0},
+        {**RESTRICTED, "readOnlyRootFilesystem": True},
+    ),
 }
 
 

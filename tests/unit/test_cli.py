@@ -270,11 +270,11 @@ def test_wait_names_the_hosts_that_are_missing(form, run, tmp_path, monkeypatch)
     subprocess.run(argv, check=True)
     monkeypatch.setenv("MPIJOB_SSH_DIR", str(tmp_path))
     monkeypatch.setenv("MPIJOB_SSH_PORT", "1")
-    code, out, err = run("wait", "--timeout", "0.3", "--host", "localhost,127.0.0.2", *form)
+    code, out, err = run("wait", "--timeout", "0.3", "--host", "127.0.0.3,127.0.0.2", *form)
     assert code == 69
     if form:
         data = json.loads(out)
-        assert (data["ready"], list(data["missing"])) == (["localhost"], ["127.0.0.2"])
+        assert (data["ready"], list(data["missing"])) == ([], ["127.0.0.3", "127.0.0.2"])
         assert data["missing"]["127.0.0.2"].startswith("tcp: Connection refused")
     else:
         assert "127.0.0.2: tcp: Connection refused" in err

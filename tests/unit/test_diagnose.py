@@ -20,6 +20,7 @@ def observe(make_record):
             "hosts": HOSTS,
             "world_size": 4,
             "misplaced": (),
+            "recorded": True,
             "lost_hosts": (),
             "phases_seconds": {"wait": 1.0, "run": 10.0},
             "mpirun_started": 1000.0,
@@ -131,17 +132,33 @@ def test_success_names_ranks_and_hosts(observe, make_record):
 
 def test_success_without_records_is_said_to_be_unproved(observe):
     """Without the wrapper an exit code of 0 is believed, and the gap is said."""
-    found = diagnose(observe(records=[], hosts={"w0": []}))
+    found = diagnose(observe(records=[], hosts={"w0": []}, recorded=False))
     assert (found.outcome, found.exit_code, found.ranks_started) == ("succeeded", 0, 0)
     assert "unproved" in found.reason
 
 
-def test_success_with_missing_records_counts_them(observe, make_record):
-    """Fewer starts than ranks: believed, and said."""
+@pytest.mark.parametrize("world_size", [4, None], ids=["asked", "told by the ranks"])
+def test_mpiruns_success_with_missing_records_is_no_success(world_size, observe, make_record):
+    """A worker that dies before its rank's first record must not hide behind Open MPI 5's 0."""
     exits = [make_record("exit", rank, at=9.0, exit_code=0) for rank in range(3)]
-    found = diagnose(observe(*exits, started=3, hosts={"w0": [0, 1, 2]}))
-    assert found.outcome == "succeeded"
-    assert "only 3 of 4 ranks left a record" in found.reason
+    seen = {"hosts": {"w0": [0, 1, 2]}, "lost_hosts": ("w3",), "world_size": world_size}
+    found = diagnose(observe(*exits, started=3, **seen))
+    assert (found.outcome, found.exit_code) == ("failed", 75)
+    assert "only 3 of 4 ranks left a record; lost w3" in found.reason
+
+
+def test_mpiruns_success_with_all_hosts_lost_is_no_success(observe):
+    """No record at all, and nobody left to ask."""
+    seen = {"hosts": {"w0": []}, "lost_hosts": ("w0",), "world_size": None}
+    found = diagnose(observe(records=[], **seen))
+    assert (found.outcome, found.exit_code) == ("failed", 75)
+
+
+@pytest.mark.parametrize(("recorded", "expected"), [(True, 127), (False, 134)])
+def test_an_abort_without_records_is_no_missing_program(recorded, expected, observe):
+    """134 is also SIGABRT: it means a missing program only if ranks would have left records."""
+    found = diagnose(observe(records=[], hosts={"w0": []}, code=134, recorded=recorded))
+    assert found.exit_code == expected
 
 
 def test_a_rank_that_never_ended_is_no_success(observe, make_record):
@@ -248,7 +265,7 @@ def test_a_wrong_clock_gives_no_negative_phase(skew, observe, make_record):
     assert found["start"] + found["run"] == pytest.approx(10.0)
 
 
-def test_nothing_started_is_all_start():
+def test_nothing_started_is_all_start(observe):
     """Without a rank's start, the run phase did not begin."""
-    seen = Observation(1, (), (), {"w0": []}, 1, (), (), {"wait": 1.0, "run": 2.0}, 0.0)
+    seen = observe(code=1, records=[], hosts={"w0": []}, phases_seconds={"wait": 1.0, "run": 2.0})
     assert diagnose(seen).phases_seconds == {"wait": 1.0, "start": 2.0}

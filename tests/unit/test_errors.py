@@ -10,8 +10,6 @@ CODES = {
     "HostfileError": 65,
     "ManifestError": 65,
     "HostsNotReadyError": 69,
-    "TryAgainError": 75,
-    "SpreadError": 76,
     "ConfigurationError": 78,
     "ProgramNotFoundError": 127,
 }

@@ -12,7 +12,7 @@ ROOT = pathlib.Path(mpijob_runtime.__file__).parent
 
 # From the bottom up. A module imports from its own row (no circles) and the rows above it here.
 LAYERS = (
-    {"__init__", "errors", "carried", "facts", "operators", "console"},
+    {"__init__", "early", "errors", "carried", "facts", "operators", "console"},
     {"hosts", "records", "run_dir", "settings", "defaults", "supervise", "private_files"},
     {"environ", "mpirun", "outcome", "rank", "probes"},
     {"ssh_files", "spread", "diagnose", "report", "credentials", "user_entry", "readiness"},

@@ -8,7 +8,7 @@ import pytest
 from mpijob_runtime.facts import KeyFacts, MpiFacts, UserFacts
 from mpijob_runtime.probes.container import probe_container
 from mpijob_runtime.probes.keys import find_key
-from mpijob_runtime.probes.mpi import find_program, parse_version, probe_mpi
+from mpijob_runtime.probes.mpi import find_real_program, parse_version, probe_mpi
 from mpijob_runtime.probes.system import (
     count_cpus,
     memory_limit,
@@ -79,13 +79,13 @@ def test_the_search_steps_over_shims_and_what_cannot_run(make_program, tmp_path)
     wanted = make_program("d", "mpirun", "#!/bin/sh\n")
     make_program("e", "mpirun", "#!/bin/sh\n")
     path = ":".join(f"{tmp_path}/{place}" for place in ("missing", "a", "b", "c", "d", "e"))
-    assert wanted == find_program("mpirun", path)
+    assert wanted == find_real_program("mpirun", path)
 
 
 def test_nothing_but_shims_is_nothing(make_program, tmp_path):
     """A shim never finds itself."""
     make_program("a", "mpirun", SHIM)
-    assert find_program("mpirun", f"{tmp_path}/a") is None
+    assert find_real_program("mpirun", f"{tmp_path}/a") is None
 
 
 @pytest.mark.parametrize("name", ["mpirun", "mpiexec", "sshd"])
@@ -94,14 +94,14 @@ def test_the_shims_of_the_images_carry_the_mark(name, make_program, tmp_path):
     source = os.path.join(os.path.dirname(__file__), "..", "..", "entrypoints", name)
     make_program("a", name, read_text(source))
     assert read_text(source)
-    assert find_program(name, f"{tmp_path}/a") is None
+    assert find_real_program(name, f"{tmp_path}/a") is None
 
 
 def test_an_empty_place_on_path_is_the_current_directory(make_program, tmp_path, monkeypatch):
     """As every shell has it; the result is absolute."""
     wanted = make_program("a", "mpirun", "#!/bin/sh\n")
     monkeypatch.chdir(tmp_path / "a")
-    assert wanted == find_program("mpirun", ":/missing")
+    assert wanted == find_real_program("mpirun", ":/missing")
 
 
 def test_mpirun_is_asked_for_its_version(make_program, tmp_path):

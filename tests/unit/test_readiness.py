@@ -38,7 +38,7 @@ class Cluster:
         steps = self.refusals.get(host, [])
         if steps:
             step = steps[0] if steps[-1] is None and len(steps) == 2 else steps.pop(0)
-            raise HostRefusal(*step)
+            raise HostRefusal(*step[:2], lasting=step[2:] == (True,))
         self.connections.append(Connection(host))
         return self.connections[-1]
 
@@ -132,7 +132,7 @@ def test_a_connection_that_comes_after_the_deadline_is_closed():
 def test_a_host_that_keeps_saying_no_is_a_configuration_error(step, monkeypatch):
     """A wrong key does not become right by waiting: 78 long before the deadline."""
     monkeypatch.setattr(readiness, "LASTING_SECONDS", 0.2)
-    cluster = Cluster(w1=[(step, "no"), None])
+    cluster = Cluster(w1=[(step, "no", True), None])
     began = time.monotonic()
     with pytest.raises(ConfigurationError, match=f"w1: {step}: no") as caught:
         cluster.wait("w0", "w1", timeout_seconds=30)

@@ -29,7 +29,7 @@ PRECEDENCE = {
         7.5,
     ),
     "timeout 0 by flag": ({"MPIJOB_TIMEOUT": "5"}, {"timeout_seconds": 0.0}, "timeout_seconds", 0),
-    "grace by default": ({}, {}, "grace_seconds", 30.0),
+    "grace by default": ({}, {}, "grace_seconds", 20.0),
     "grace by variable": ({"MPIJOB_GRACE": "0.5"}, {}, "grace_seconds", 0.5),
     "grace by flag": ({"MPIJOB_GRACE": "5"}, {"grace_seconds": 1.0}, "grace_seconds", 1.0),
     "report by default": ({}, {}, "report", None),

@@ -1,6 +1,19 @@
 import pytest
 
-from mpijob_runtime.spread import find_misplaced, place_ranks, places_itself
+from mpijob_runtime.spread import Placement, choose_judgement
+
+
+@pytest.fixture
+def place(make_record):
+    """Return a function that places ranks, given as (host, rank), in a plan."""
+
+    def build(planned, *ranks, aliases=None, judgement="slots"):
+        placement = Placement(planned, aliases=aliases or {}, judgement=judgement)
+        for host, rank in ranks:
+            placement.add(make_record("start", rank, host=host))
+        return placement
+
+    return build
 
 
 @pytest.mark.parametrize(
@@ -13,57 +26,79 @@ from mpijob_runtime.spread import find_misplaced, place_ranks, places_itself
     ],
     ids=["full in plan", "full in record", "stranger", "addresses"],
 )
-def test_ranks_are_placed_by_short_name(planned, host, expected, make_record):
+def test_ranks_are_placed_by_short_name(planned, host, expected, place):
     """The wrapper gives the pod's name, the hostfile the full one: they are the same host."""
-    assert expected == place_ranks(planned, [make_record("start", 0, host=host)], aliases={})
+    assert place(planned, (host, 0)).hosts == expected
 
 
 @pytest.mark.parametrize("hostname", ["pi-launcher", "node7.cluster.example"])
-def test_this_container_is_placed_by_its_alias(hostname, make_record):
+def test_this_container_is_placed_by_its_alias(hostname, place):
     """--host localhost: the wrapper writes this machine's own name, which is no other host."""
-    starts = [make_record("start", rank, host=hostname) for rank in (1, 0)]
-    found = place_ranks({"localhost": 2}, starts, aliases={hostname: "localhost"})
-    assert found == {"localhost": [0, 1]}
+    found = place({"localhost": 2}, (hostname, 1), (hostname, 0), aliases={hostname: "localhost"})
+    assert found.hosts == {"localhost": [0, 1]}
+    assert found.misplaced == []
 
 
-def test_ranks_of_a_host_are_sorted(make_record):
-    """Records come in any order, ranks are listed in theirs."""
-    starts = [make_record("start", rank, host="w0") for rank in (3, 1, 2)]
-    assert place_ranks({"w0": 4}, starts, aliases={}) == {"w0": [1, 2, 3]}
+def test_all_ranks_on_one_host_contradict_the_plan(place):
+    """Too many ranks on a host are found as soon as the one too many starts."""
+    found = place({"w0": 1, "w1": 1}, ("w0", 0), ("w0", 1))
+    assert found.misplaced == ["w0: planned at most 1 ranks, found 2: ranks 0-1"]
 
 
-def test_all_ranks_on_one_host_contradict_the_plan():
-    """Open MPI 5 without a hostfile runs everything at home: that is found."""
-    found = find_misplaced({"w0": 1, "w1": 1}, {"w0": [0, 1], "w1": []})
-    assert found == ["w0: planned at most 1 ranks, found 2: ranks 0-1"]
+def test_a_rank_outside_the_plan_is_told_at_once(make_record):
+    """Open MPI 5 without a hostfile runs everything in the launcher: the first rank tells."""
+    placement = Placement({"w0": 1}, aliases={}, judgement="hosts")
+    assert not placement.add(make_record("start", 0, host="w0"))
+    assert placement.add(make_record("start", 1, host="launcher"))
+    assert placement.misplaced == ["launcher: planned at most 0 ranks, found 1: rank 1"]
 
 
-def test_a_rank_outside_the_plan_contradicts_it():
-    """A host that is not in the plan has no slots."""
-    found = find_misplaced({"w0": 1}, {"w0": [0], "stranger": [1]})
-    assert found == ["stranger: planned at most 0 ranks, found 1: rank 1"]
+@pytest.mark.parametrize(("judgement", "wrong"), [("slots", 1), ("hosts", 0), ("none", 0)])
+def test_slots_count_only_where_they_are_judged(judgement, wrong, place):
+    """A user who has mpirun oversubscribe gets what was asked for."""
+    found = place({"w0": 1}, ("w0", 0), ("w0", 1), judgement=judgement)
+    assert len(found.misplaced) == wrong
 
 
-def test_fewer_ranks_than_slots_are_in_place():
+@pytest.mark.parametrize(("judgement", "wrong"), [("slots", 1), ("hosts", 1), ("none", 0)])
+def test_a_host_outside_the_plan_is_wrong_unless_nothing_is_judged(judgement, wrong, place):
+    """A user's own -H is a plan of its own."""
+    assert len(place({"w0": 1}, ("elsewhere", 0), judgement=judgement).misplaced) == wrong
+
+
+def test_fewer_ranks_than_slots_are_in_place(place):
     """-n below the slots leaves hosts empty, which is no error."""
-    assert find_misplaced({"w0": 2, "w1": 2}, {"w0": [0], "w1": []}) == []
+    assert place({"w0": 2, "w1": 2}, ("w0", 0)).misplaced == []
 
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (("-n", "2", "/home/mpiuser/pi"), False),
-        (("-np", "2", "-H", "w0:2", "pi"), True),
-        (("--host", "w0", "pi"), True),
-        (("-host", "w0", "pi"), True),
-        (("--hostfile", "/x", "pi"), True),
-        (("--map-by", "ppr:2:node", "pi"), True),
-        (("-npernode", "2", "pi"), True),
-        (("--oversubscribe", "pi"), True),
-        (("-n", "2", "host"), False),
-        ((), False),
+        (("-n", "2", "/home/mpiuser/pi"), "hosts"),
+        (("--oversubscribe", "pi"), "hosts"),
+        (("-np", "2", "-H", "w0:2", "pi"), "none"),
+        (("--host", "w0", "pi"), "none"),
+        (("-host", "w0", "pi"), "none"),
+        (("--hostfile=/x", "pi"), "none"),
+        (("--map-by", "ppr:2:node", "pi"), "none"),
+        (("-n", "2", "host"), "hosts"),
+        ((), "hosts"),
     ],
 )
-def test_arguments_that_place_ranks_are_noticed(arguments, expected):
+def test_a_users_mpirun_line_is_judged_by_its_hosts_at_most(arguments, expected):
     """A user's own placement is not held against the operator's hostfile."""
-    assert expected == places_itself(arguments)
+    assert choose_judgement({}, arguments) == expected
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, "slots"),
+        ({"OMPI_MCA_rmaps_base_oversubscribe": "1"}, "hosts"),
+        ({"PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe"}, "hosts"),
+        ({"OMPI_MCA_pml": "ob1"}, "slots"),
+    ],
+)
+def test_our_own_command_line_is_judged_by_slots_unless_mapping_is_the_users(environ, expected):
+    """Launch -n fits the slots; a user's mapping variables may place them otherwise."""
+    assert choose_judgement(environ, None) == expected

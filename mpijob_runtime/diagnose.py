@@ -35,6 +35,7 @@ class Observation:
         world_size: ranks asked for, or None where mpirun's own arguments say it.
         misplaced: what contradicts the plan about where ranks are.
         recorded: whether each rank was to leave records.
+        hung: whether mpirun was ended because no rank had started in time.
         lost_hosts: hosts whose connection broke while the job ran.
         phases_seconds: ``wait`` and ``run`` so far.
         mpirun_started: seconds since the epoch.
@@ -47,6 +48,7 @@ class Observation:
     world_size: int | None
     misplaced: Sequence[str]
     recorded: bool
+    hung: bool
     lost_hosts: Sequence[str]
     phases_seconds: Mapping[str, float]
     mpirun_started: float
@@ -75,6 +77,8 @@ def _verdict(seen: Observation, failure: FirstFailure | None) -> tuple[Result, i
         return "failed", SPREAD_CODE, "\n    ".join(lines)
     if seen.signals:
         return _ended_from_outside(seen.signals[0])
+    if seen.hung:
+        return "failed", TRY_AGAIN_CODE, "mpirun hung: no rank started in time"
     if seen.mpirun_code == 0 and failure is None:
         return _believe(seen)
     return _failed(seen, failure)

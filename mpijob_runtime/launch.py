@@ -5,6 +5,7 @@ Layer: effects; puts the other modules together.
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -215,6 +216,7 @@ class _Run:
         self._placement = Placement(self._planned, aliases=plan.aliases, judgement=judgement)
         self._started: set[int] = set()
         self._supervisor: Supervisor | None = None
+        self._hung = False
 
     def run(self, *, when_watching: Callable[[], None]) -> Outcome:
         """Run mpirun to its end and return what came of it.
@@ -230,11 +232,16 @@ class _Run:
         )
         follower.start()
         self._began, self._began_wall = time.monotonic(), time.time()
+        watch = threading.Timer(self._settings.start_timeout_seconds, self._end_a_hung_start)
+        watch.daemon = True
         try:
             self._supervisor = self._make_supervisor()
+            watch.start()
             ending = self._supervisor.run(when_watching=when_watching)
         except OSError as error:
             return Outcome("not_started", 78, f"{self._plan.argv[0]}: {error.strerror}")
+        finally:
+            watch.cancel()
         ran = time.monotonic() - self._began
         if ending.leftovers:
             self._console.debug(f"ended {len(ending.leftovers)} processes that outlived mpirun")
@@ -252,6 +259,7 @@ class _Run:
                 world_size=self._plan.world_size,
                 misplaced=self._placement.misplaced,
                 recorded=self._plan.recorded,
+                hung=self._hung,
                 lost_hosts=lost,
                 phases_seconds={"wait": self._waited_seconds, "run": ran},
                 mpirun_started=self._began_wall,
@@ -268,6 +276,15 @@ class _Run:
                 f"got {number.name}: ending the job within {self._settings.grace_seconds:.0f} s"
             ),
         )
+
+    def _end_a_hung_start(self) -> None:
+        """End mpirun if no rank has started by now; without the wrapper nobody could tell."""
+        if self._started or not self._plan.recorded or self._supervisor is None:
+            return
+        self._hung = True
+        seconds = self._settings.start_timeout_seconds
+        self._console.error(f"no rank has started within {seconds:.0f} s: ending mpirun")
+        self._supervisor.stop()
 
     def _note(self, record: RankRecord) -> None:
         """Take a record as it arrives: stop a job in the wrong place, say when all have started."""

@@ -42,6 +42,11 @@ VARIABLES = (
         "MPIJOB_TIMEOUT", "600", "Seconds that all hosts have to accept an ssh login.", "--timeout"
     ),
     SettingVariable(
+        "MPIJOB_START_TIMEOUT",
+        "300",
+        "Seconds from mpirun's start to the first rank's; Open MPI 5 can hang there for ever.",
+    ),
+    SettingVariable(
         "MPIJOB_GRACE",
         "20",
         "Seconds between SIGTERM and SIGKILL; keep it below the pod's grace period (30).",
@@ -124,6 +129,7 @@ class Settings:
         ranks: how many ranks, or None for all slots.
         forwarded: variables for the ranks, name to value.
         timeout_seconds: how long hosts may take to come.
+        start_timeout_seconds: how long mpirun may take to start a rank.
         grace_seconds: how long ranks may take to end.
         report: path for the outcome as JSON, or None.
         termination_log: path for the outcome in words.
@@ -146,6 +152,7 @@ class Settings:
     ranks: int | None
     forwarded: Mapping[str, str]
     timeout_seconds: float
+    start_timeout_seconds: float
     grace_seconds: float
     report: str | None
     termination_log: str
@@ -192,6 +199,7 @@ class Settings:
             ranks=flags.ranks,
             forwarded=parse_env_flags(flags.env, environ),
             timeout_seconds=read.seconds("MPIJOB_TIMEOUT", 600.0, flags.timeout_seconds),
+            start_timeout_seconds=read.seconds("MPIJOB_START_TIMEOUT", 300.0, None),
             grace_seconds=read.seconds("MPIJOB_GRACE", 20.0, flags.grace_seconds),
             report=flags.report or read.text("MPIJOB_REPORT"),
             termination_log=read.text("MPIJOB_TERMINATION_LOG") or "/dev/termination-log",

@@ -102,6 +102,9 @@ def times(samples: Mapping[str, Sequence[float]]) -> Table:
     """Return the table of medians and quartiles."""
     table = Table("what", "n", "median ms", "quartiles ms", title="Times")
     for name, seconds in samples.items():
+        if len(seconds) == 1:
+            table.add_row(name, "1", f"{1000 * seconds[0]:.0f}", "")
+            continue
         low, median, high = (1000 * q for q in statistics.quantiles(seconds, n=4))
         table.add_row(name, str(len(seconds)), f"{median:.0f}", f"{low:.0f} to {high:.0f}")
     return table

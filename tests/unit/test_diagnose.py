@@ -21,6 +21,7 @@ def observe(make_record):
             "world_size": 4,
             "misplaced": (),
             "recorded": True,
+            "hung": False,
             "lost_hosts": (),
             "phases_seconds": {"wait": 1.0, "run": 10.0},
             "mpirun_started": 1000.0,
@@ -263,6 +264,13 @@ def test_a_wrong_clock_gives_no_negative_phase(skew, observe, make_record):
     assert found["start"] >= 0
     assert found["run"] >= 0
     assert found["start"] + found["run"] == pytest.approx(10.0)
+
+
+def test_a_hung_mpirun_is_worth_a_retry(observe):
+    """Open MPI 5 may hang before any rank: ended by our deadline, 75."""
+    found = diagnose(observe(records=[], hosts={"w0": []}, code=137, hung=True))
+    assert (found.outcome, found.exit_code) == ("failed", 75)
+    assert "no rank started" in found.reason
 
 
 def test_nothing_started_is_all_start(observe):

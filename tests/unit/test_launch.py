@@ -245,3 +245,17 @@ def test_private_files_stay_private(launch, tmp_path):
     assert run.stat().st_mode & 0o777 == 0o700
     assert (run / "hostfile").read_text() == "localhost slots=1\n"
     assert (run / "ssh_config").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_mpirun_that_starts_no_rank_is_ended_by_the_deadline(launch, tmp_path):
+    """Open MPI 5 may hang before the first rank and then ignores SIGTERM: 75, not for ever."""
+    hung = tmp_path / "mpirun"
+    hung.write_text(
+        "#!/bin/sh\n[ \"$1\" = --version ] && echo 'mpirun (Open MPI) 5.0.11' && exit\n"
+        "trap '' TERM\nwhile :; do sleep 0.1; done\n"
+    )
+    hung.chmod(0o755)
+    environ = {"MPIJOB_MPIRUN": str(hung), "MPIJOB_START_TIMEOUT": "0.5", "MPIJOB_GRACE": "0.5"}
+    job = launch("--host", "localhost", "--", "true", environ=environ)
+    assert job.end() == 75
+    assert "no rank started in time" in job.report["reason"]

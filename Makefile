@@ -10,13 +10,17 @@ BIN := .venv/bin
 LOCAL := $(BIN)/mpijob-local
 OPEN_MPI ?= 4.1
 JOB ?= ddp
+TARGETS_ddp := torch
+TARGETS_mpi4py := runtime
+TARGETS_pi := runtime devel
 
 .PHONY: help run test image images lint unit bench lock clean host
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 
-run: image ## train the DDP example on a launcher and eight workers (OPEN_MPI=5.0, JOB=pi|mpi4py)
+run: host .venv/ready ## train the DDP example on a launcher and eight workers (OPEN_MPI=5.0, JOB=pi|mpi4py)
+	$(LOCAL) build --open-mpi $(OPEN_MPI) $(addprefix --target ,$(TARGETS_$(JOB)))
 	$(LOCAL) build --open-mpi $(OPEN_MPI) examples/$(JOB)
 	$(LOCAL) run --image mpijob-example:$(JOB)-ompi$(OPEN_MPI) examples/$(JOB)/mpijob.yaml
 

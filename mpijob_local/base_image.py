@@ -18,11 +18,6 @@ from mpijob_runtime.errors import ConfigurationError
 LOCAL_BASE = "localhost/mpijob-base:bookworm"
 _SUITE = "bookworm"
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-_PUBLIC_SOURCES = (
-    f"deb http://deb.debian.org/debian {_SUITE} main",
-    f"deb http://deb.debian.org/debian {_SUITE}-updates main",
-    f"deb http://deb.debian.org/debian-security {_SUITE}-security main",
-)
 # As Debian's slim images do; licences stay.
 _LEFT_OUT = (
     "path-exclude=/usr/share/man/*",
@@ -104,7 +99,7 @@ def _debootstrap(archive: Path, environ: Mapping[str, str]) -> None:
         message = "no base image: the registry cannot be reached and mmdebstrap is not installed"
         remedy = "apt-get install mmdebstrap, or give an image with --base-image"
         raise ConfigurationError(message, remedy=remedy)
-    sources = "\n".join(apt_sources(_index_targets(environ))) + "\n"
+    sources = apt_sources(_index_targets(environ))
     options = [f"--dpkgopt={option}" for option in _LEFT_OUT]
     if _KEYRING.exists():
         options.append(f"--keyring={_KEYRING}")
@@ -116,10 +111,10 @@ def _debootstrap(archive: Path, environ: Mapping[str, str]) -> None:
             *options,
             _SUITE,
             str(archive),
-            "-",
+            *(("-",) if sources else ()),
         ),
         env={**environ, "SOURCE_DATE_EPOCH": _EPOCH},
-        input=sources,
+        input="".join(f"{line}\n" for line in sources),
         capture_output=True,
         text=True,
         check=False,
@@ -151,7 +146,9 @@ def _index_targets(environ: Mapping[str, str]) -> str:
 
 
 def apt_sources(targets: str) -> tuple[str, ...]:
-    """Return the sources.list of a base: this machine's mirrors of bookworm, or the public ones.
+    """Return the sources.list of a base: this machine's mirrors of bookworm, if it has any.
+
+    mmdebstrap takes Debian's public mirrors where none is given.
 
     Args:
         targets: lines of ``URI SUITE COMPONENT``.
@@ -165,4 +162,4 @@ def apt_sources(targets: str) -> tuple[str, ...]:
     )
     found = tuple(dict.fromkeys(mirrors))
     has_main = any(f" {_SUITE} " in line for line in found)
-    return found if has_main else _PUBLIC_SOURCES
+    return found if has_main else ()

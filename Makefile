@@ -10,11 +10,12 @@ BIN := .venv/bin
 LOCAL := $(BIN)/mpijob-local
 OPEN_MPI ?= 4.1
 JOB ?= ddp
+N ?= 1
 TARGETS_ddp := torch
 TARGETS_mpi4py := runtime
 TARGETS_pi := runtime devel
 
-.PHONY: help run test image images lint unit bench lock clean host
+.PHONY: help run test matrix image images lint unit fuzz faults bench lock clean host
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -27,6 +28,13 @@ run: host .venv/ready ## train the DDP example on a launcher and eight workers (
 test: host .venv/ready ## lint, unit, ssh, mpi, image and cluster tests, with coverage
 	tools/test.sh
 
+matrix: host .venv/ready ## pi under every operator, user, key path and Open MPI (WRITE=1: table into docs)
+	for version in 4.1 5.0; do \
+	    $(LOCAL) build --quiet --open-mpi $$version --target runtime --target devel; \
+	    $(LOCAL) build --quiet --open-mpi $$version examples/pi; \
+	done
+	PYTHONPATH=tests $(BIN)/python -m operator_matrix $(if $(WRITE),--write docs/operators.md)
+
 image: host .venv/ready ## build the public images for OPEN_MPI (4.1 by default)
 	$(LOCAL) build --open-mpi $(OPEN_MPI) --target runtime --target devel --target torch
 
@@ -35,6 +43,12 @@ lint: .venv/ready ## ruff, mypy --strict, shellcheck, hadolint
 
 unit: .venv/ready ## the tests that need no container
 	$(BIN)/python -m pytest tests/unit
+
+fuzz: .venv/ready ## feed the parsers of outside input with odd bytes (MINUTES=3)
+	PYTHONPATH=tests $(BIN)/python -m fuzz --minutes $(or $(MINUTES),3)
+
+faults: host .venv/ready ## do every fault N times to real jobs (N=20, FAULTS='--fault link-down'); goes on where it was
+	PYTHONPATH=tests:tests/cluster $(BIN)/python -m faults --times $(N) --resume --out .build/faults/results.jsonl $(FAULTS)
 
 bench: host .venv/ready ## measure image sizes, start-up and our own overhead
 	$(BIN)/python benchmarks/launch/overhead.py

@@ -11,7 +11,8 @@ before a cluster sees them. Imports go down only:
     kubelet, watch, logs, state, output   files, processes and what people see
     machine, podman                       the only runner of podman, set up for this machine
     containers, layout, manifest          pure: manifest -> layout -> arguments of podman
-    validation, models, yamlfile, quantity, expansion, attempts, pipconf, settings
+    validation, operators, pod            pure: whose rules hold, whose way it is done
+    models, yamlfile, quantity, expansion, attempts, pipconf, settings
 """
 
 __version__ = "0.1.0"

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mpijob_local.expansion import expand, expand_environ
-from mpijob_local.layout import Mount, Pod
 from mpijob_local.models import EmptyDir, EnvVar
+from mpijob_local.pod import Mount, Pod
 
 JOB_LABEL = "mpijob.local/job"
 ROLE_LABEL = "mpijob.local/role"

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from mpijob_local.containers import ImageConfig
-from mpijob_local.layout import Pod
+from mpijob_local.pod import Pod
 from mpijob_local.podman import Engine, read_json
 from mpijob_runtime.errors import ConfigurationError
 

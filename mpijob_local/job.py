@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from mpijob_local.attempts import RetryPolicy
-from mpijob_local.layout import DISCOVER_HOSTS, Layout, Role, Source
+from mpijob_local.layout import Layout
 from mpijob_local.node import Exit
 from mpijob_local.output import Reporter
+from mpijob_local.pod import DISCOVER_HOSTS, Pod, Role, Source
 from mpijob_local.pods import RunningPods
 from mpijob_local.readiness import Readiness
 
@@ -22,6 +23,14 @@ _SUFFIX_LENGTH = 5
 # Neither a deadline nor Ctrl-C waits for longer, whatever grace the manifest gives.
 _LONGEST_GRACE_SECONDS = 3
 _TIMED_OUT = 124
+
+
+class _WorkerFailedError(Exception):
+    """A worker has failed for good where that ends the job; never reaches the user."""
+
+    def __init__(self, ended: Exit) -> None:
+        super().__init__(ended.reason)
+        self.exit_code = ended.code
 
 
 class _OutOfTimeError(Exception):
@@ -103,6 +112,8 @@ class JobRun:
         try:
             self._start()
             return self._supervise()
+        except _WorkerFailedError as failure:
+            return Outcome(failure.exit_code, "WorkerFailed", self._attempts)
         except _OutOfTimeError:
             return self._out_of_time()
 
@@ -138,7 +149,7 @@ class JobRun:
             ended = self._wait_for_launcher()
             if not ended.code:
                 return Outcome(0, "", self._attempts)
-            self._tell_failure(ended)
+            self._tell_failure(self._launcher, ended)
             if ended.gone or self._attempts >= self._policy.attempts:
                 return Outcome(ended.code, "BackoffLimitExceeded", self._attempts)
             self._pause()
@@ -156,6 +167,16 @@ class JobRun:
             waiting = left
             if waiting:
                 self._tick()
+                self._check_workers()
+
+    def _check_workers(self) -> None:
+        """End a job whose launcher would wait for a worker that does not come any more."""
+        failed = self._pods.failed_worker()
+        if failed is None or not self._layout.operator.worker_failure_is_final:
+            return
+        pod, ended = failed
+        self._tell_failure(pod, ended)
+        raise _WorkerFailedError(ended)
 
     def _wait_for_launcher(self) -> Exit:
         while (ended := self._pods.exit_of(self._launcher)) is None:
@@ -191,10 +212,11 @@ class JobRun:
             return ""
         return f", attempt {self._attempts} of {self._policy.attempts}"
 
-    def _tell_failure(self, ended: Exit) -> None:
-        self._reporter.warn(f"launcher failed: {ended.reason}")
-        if message := self._pods.node.termination_message(self._launcher):
-            self._reporter.warn(f"launcher's termination log: {message}")
+    def _tell_failure(self, pod: Pod, ended: Exit) -> None:
+        who = "launcher" if pod.role is Role.LAUNCHER else pod.name
+        self._reporter.warn(f"{who} failed: {ended.reason}")
+        if message := self._pods.node.termination_message(pod):
+            self._reporter.warn(f"{who}'s termination log: {message}")
 
     def _note_running_workers(self) -> None:
         script = self._layout.discover_hosts(self._pods.workers())

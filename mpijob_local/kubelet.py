@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mpijob_local.layout import Item
+from mpijob_local.pod import Item
 
 # pkg/volume/volume_linux.go: what fsGroup adds to a read-only and to a writable volume
 _READ_ONLY_FILE, _WRITABLE_FILE = 0o440, 0o660

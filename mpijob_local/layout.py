@@ -1,138 +1,42 @@
-"""What mpi-operator creates for an MPIJob: hostfile, variables, volumes and pods.
+"""What an operator makes of an MPIJob: hostfile, variables, volumes and pods.
 
-Follows pkg/controller/mpi_job_controller.go of mpi-operator v0.8.2, named MC below.
-
-Layer: pure; imports only the models.
+Layer: pure; imports the models, the operators and the records of pods.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
-from mpijob_local.models import Container, EmptyDir, EnvVar, MPIJob, PodSpec, ReplicaSpec
-
-ROOT_SSH_PATH = "/root/.ssh"
-CONFIG_MOUNT_PATH = "/etc/mpi"
-HOSTFILE = "hostfile"
-DISCOVER_HOSTS = "discover_hosts.sh"
-PRIVATE_KEY = "ssh-privatekey"
-PUBLIC_KEY = "ssh-publickey"
-_CLUSTER_DOMAIN = "cluster.local"
-# Kubernetes' default for files of secrets and configMaps
-_DEFAULT_MODE = 0o644
-
-
-class Role(StrEnum):
-    """The part that a pod plays."""
-
-    LAUNCHER = "launcher"
-    WORKER = "worker"
-
-
-class Source(StrEnum):
-    """The object whose keys a projected volume shows."""
-
-    SECRET = "ssh-auth"  # noqa: S105 a volume's name
-    CONFIG = "mpi-job-config"
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One key of an object as one file of a volume."""
-
-    key: str
-    path: str
-    mode: int = _DEFAULT_MODE
-
-
-@dataclass(frozen=True, slots=True)
-class Projection:
-    """A read-only volume that shows keys of a secret or configMap as files."""
-
-    source: Source
-    items: tuple[Item, ...]
-
-    @property
-    def name(self) -> str:
-        """The volume's name in the pod."""
-        return self.source.value
-
-
-@dataclass(frozen=True, slots=True)
-class Mount:
-    """A volume's place in the container."""
-
-    volume: str
-    path: str
-    sub_path: str = ""
-    read_only: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Security:
-    """The security context of a container, the pod's and its own merged."""
-
-    user: int | None = None
-    group: int | None = None
-    non_root: bool = False
-    fs_group: int | None = None
-    supplemental_groups: tuple[int, ...] = ()
-    add: tuple[str, ...] = ()
-    drop: tuple[str, ...] = ()
-    privilege_escalation: bool = True
-    read_only_root: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Pod:
-    """One pod as the API server would hold it.
-
-    Attributes:
-        env: the user's variables, then the operator's; references not yet expanded.
-        searches: search domains of its resolver.
-        restarts: restart in place after a failure (restartPolicy OnFailure).
-    """
-
-    name: str
-    hostname: str
-    subdomain: str
-    namespace: str
-    role: Role
-    container: Container
-    command: tuple[str, ...]
-    env: tuple[EnvVar, ...]
-    projections: tuple[Projection, ...]
-    empty_dirs: tuple[tuple[str, EmptyDir], ...]
-    mounts: tuple[Mount, ...]
-    security: Security
-    searches: tuple[str, ...]
-    restarts: bool
-    grace_seconds: int
-
-    @property
-    def host(self) -> str:
-        """The name in the hostfile."""
-        return f"{self.hostname}.{self.subdomain}.{self.namespace}.svc"
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Every name the cluster's DNS has for this pod, the job's service included."""
-        service = f"{self.subdomain}.{self.namespace}.svc"
-        short = (self.host, service)
-        return (*short, *(f"{name}.{_CLUSTER_DOMAIN}" for name in short))
+from mpijob_local.models import Container, EnvVar, MPIJob, PodSpec, ReplicaSpec
+from mpijob_local.operators import CONFIG_MOUNT_PATH, MPI_OPERATOR, Operator
+from mpijob_local.pod import (
+    CLUSTER_DOMAIN,
+    PRIVATE_KEY,
+    PUBLIC_KEY,
+    Item,
+    Mount,
+    Pod,
+    Projection,
+    Role,
+    Security,
+    Source,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Everything the operator makes of one MPIJob.
+    """Everything an operator makes of one MPIJob.
 
     Attributes:
+        operator: which operator.
         launcher: the launcher's pod; each attempt gets a name of its own from ``attempt``.
         workers: the worker pods in order of their index.
         ranks: the sum of all slots.
         waits_for_workers: the launcher starts only when all workers are ready.
+        launcher_is_worker: the launcher is in its own hostfile.
+        clean_pod_policy: what happens to the workers when the launcher has ended.
     """
 
+    operator: Operator
     job: str
     namespace: str
     hostfile: str
@@ -141,6 +45,7 @@ class Layout:
     ranks: int
     waits_for_workers: bool
     launcher_is_worker: bool
+    clean_pod_policy: str
 
     @property
     def pods(self) -> tuple[Pod, ...]:
@@ -152,151 +57,135 @@ class Layout:
         return replace(self.launcher, name=f"{self.launcher.hostname}-{suffix}")
 
     def discover_hosts(self, running: Iterable[Pod]) -> str:
-        """Return ``discover_hosts.sh`` for the running workers (MC 1383-1407).
+        """Return ``discover_hosts.sh`` for the running workers (mpi_job_controller.go 1383-1407).
 
         The operator sorts by name as text, so worker-10 comes before worker-2.
         """
         hosts = [self.launcher.host] if self.launcher_is_worker else []
         hosts += [pod.host for pod in sorted(running, key=lambda pod: pod.name)]
-        return "#!/bin/sh\n" + "".join(f"echo {host}\n" for host in hosts)
+        return self.operator.discover_hosts(hosts)
 
 
-def lay_out(job: MPIJob, *, extra_env: Iterable[tuple[str, str]] = ()) -> Layout:
+def lay_out(
+    job: MPIJob,
+    *,
+    operator: Operator = MPI_OPERATOR,
+    extra_env: Iterable[tuple[str, str]] = (),
+) -> Layout:
     """Lay out a job's pods and files.
 
     Args:
-        job: a valid job.
+        job: a job that is valid for this operator.
+        operator: whose way it is done.
         extra_env: variables for all pods; left out of a pod where the user set that name.
     """
     extra = tuple(EnvVar(name=name, value=value) for name, value in extra_env)
-    roles = job.spec.mpi_replica_specs
-    launcher = _launcher(job, roles.launcher, extra)
-    workers = tuple(_worker(job, index, extra) for index in range(job.workers))
+    making = _Making(job, operator, extra)
+    launcher = making.launcher()
+    workers = tuple(making.worker(index) for index in range(job.workers))
     hosts = (*((launcher,) if job.spec.run_launcher_as_worker else ()), *workers)
     return Layout(
+        operator=operator,
         job=job.metadata.name,
         namespace=job.metadata.namespace,
         hostfile=_hostfile(job, hosts),
         launcher=launcher,
         workers=workers,
         ranks=len(hosts) * job.spec.slots_per_worker,
-        waits_for_workers=job.spec.launcher_creation_policy != "AtStartup",
+        waits_for_workers=operator.waits_for_workers(job),
         launcher_is_worker=job.spec.run_launcher_as_worker,
+        clean_pod_policy=operator.clean_pod_policy(job),
     )
 
 
 def _hostfile(job: MPIJob, hosts: Iterable[Pod]) -> str:
-    """Return the hostfile (MC 1335-1380)."""
+    """Return the hostfile (mpi_job_controller.go 1335-1380; mpi.go's for Open MPI is the same)."""
     separator = " slots=" if job.spec.mpi_implementation == "OpenMPI" else ":"
     return "".join(f"{pod.host}{separator}{job.spec.slots_per_worker}\n" for pod in hosts)
 
 
-def _launcher(job: MPIJob, replica: ReplicaSpec, extra: tuple[EnvVar, ...]) -> Pod:
-    config = Projection(
-        Source.CONFIG,
-        (Item(HOSTFILE, HOSTFILE, 0o444), Item(DISCOVER_HOSTS, DISCOVER_HOSTS, 0o555)),
-    )
-    pod = _pod(job, replica, Role.LAUNCHER, name=f"{job.metadata.name}-launcher", extra=extra)
-    return replace(
-        pod,
-        projections=(*pod.projections, config),
-        mounts=(*pod.mounts, Mount(config.name, CONFIG_MOUNT_PATH, read_only=True)),
-        # constants.go 20: the launcher restarts unless the manifest says otherwise.
-        restarts=replica.restart_policy != "Never",
-    )
+@dataclass(frozen=True, slots=True)
+class _Making:
+    """Makes the pods of one job."""
 
+    job: MPIJob
+    operator: Operator
+    extra: tuple[EnvVar, ...]
 
-def _worker(job: MPIJob, index: int, extra: tuple[EnvVar, ...]) -> Pod:
-    replica = job.spec.mpi_replica_specs.worker
-    if replica is None:
-        message = "a job without a Worker section has no worker pods"
-        raise ValueError(message)
-    name, namespace = job.metadata.name, job.metadata.namespace
-    pod = _pod(job, replica, Role.WORKER, name=f"{name}-worker-{index}", extra=extra)
-    default = () if pod.command or pod.container.args else ("/usr/sbin/sshd", "-De")
-    return replace(
-        pod,
-        command=pod.command or default,
-        searches=(*pod.searches, f"{name}.{namespace}.svc.{_CLUSTER_DOMAIN}"),
-        restarts=replica.restart_policy == "OnFailure",
-    )
+    def launcher(self) -> Pod:
+        """Return the launcher's pod, with the operator's files."""
+        replica = self.job.spec.mpi_replica_specs.launcher
+        name = self.operator.launcher_name(self.job.metadata.name)
+        config = Projection(self.operator.config_volume, Source.CONFIG, self.operator.config_items)
+        pod = self._pod(replica, Role.LAUNCHER, name)
+        return replace(
+            pod,
+            projections=(*pod.projections, config),
+            mounts=(*pod.mounts, Mount(config.name, CONFIG_MOUNT_PATH, read_only=True)),
+        )
 
+    def worker(self, index: int) -> Pod:
+        """Return a worker's pod, which runs sshd unless the manifest says what else."""
+        replica = self.job.spec.mpi_replica_specs.worker
+        if replica is None:
+            message = "a job without a Worker section has no worker pods"
+            raise ValueError(message)
+        name, namespace = self.job.metadata.name, self.job.metadata.namespace
+        pod = self._pod(replica, Role.WORKER, self.operator.worker_name(name, index))
+        default = () if pod.command or pod.container.args else ("/usr/sbin/sshd", "-De")
+        return replace(
+            pod,
+            command=pod.command or default,
+            searches=(*pod.searches, *self.operator.worker_searches(name, namespace)),
+        )
 
-def _pod(
-    job: MPIJob, replica: ReplicaSpec, role: Role, *, name: str, extra: tuple[EnvVar, ...]
-) -> Pod:
-    """Build what launcher and workers have in common."""
-    spec = replica.template.spec
-    container = spec.containers[0]
-    namespace = job.metadata.namespace
-    secret = _secret(job.spec.ssh_auth_mount_path)
-    own = {variable.name for variable in container.env}
-    return Pod(
-        name=name,
-        hostname=name,
-        subdomain=job.metadata.name,
-        namespace=namespace,
-        role=role,
-        container=container,
-        command=container.command,
-        env=(
-            *(it for it in extra if it.name not in own),
+    def _pod(self, replica: ReplicaSpec, role: Role, name: str) -> Pod:
+        """Build what launcher and workers have in common."""
+        spec = replica.template.spec
+        container = spec.containers[0]
+        job, namespace = self.job.metadata.name, self.job.metadata.namespace
+        secret = self._secret()
+        return Pod(
+            name=name,
+            hostname=name,
+            subdomain=job,
+            namespace=namespace,
+            host=self.operator.host_name(name, job, namespace),
+            role=role,
+            container=container,
+            command=container.command,
+            env=self._env(container, role),
+            projections=(secret,),
+            empty_dirs=tuple((volume.name, volume.empty_dir) for volume in spec.volumes),
+            mounts=(
+                *_user_mounts(container),
+                Mount(secret.name, self.job.spec.ssh_auth_mount_path, read_only=True),
+            ),
+            security=_security(spec),
+            searches=(f"{namespace}.svc.{CLUSTER_DOMAIN}", f"svc.{CLUSTER_DOMAIN}", CLUSTER_DOMAIN),
+            restarts=self.operator.restarts(replica, role),
+            grace_seconds=spec.termination_grace_period_seconds,
+        )
+
+    def _env(self, container: Container, role: Role) -> tuple[EnvVar, ...]:
+        """Return ours, the user's and the operator's variables; of one name the last wins."""
+        own = {variable.name for variable in container.env}
+        given = self.operator.environ(self.job, role)
+        return (
+            *(it for it in self.extra if it.name not in own),
             *container.env,
-            *_operator_env(job, role),
-        ),
-        projections=(secret,),
-        empty_dirs=tuple((volume.name, volume.empty_dir) for volume in spec.volumes),
-        mounts=(
-            *_user_mounts(container),
-            Mount(secret.name, job.spec.ssh_auth_mount_path, read_only=True),
-        ),
-        security=_security(spec),
-        searches=(f"{namespace}.svc.{_CLUSTER_DOMAIN}", f"svc.{_CLUSTER_DOMAIN}", _CLUSTER_DOMAIN),
-        restarts=False,
-        grace_seconds=spec.termination_grace_period_seconds,
-    )
+            *(EnvVar(name=name, value=value) for name, value in given.items()),
+        )
 
-
-def _operator_env(job: MPIJob, role: Role) -> tuple[EnvVar, ...]:
-    """Return what the operator appends to a container's variables (MC 169-230, 1610-1635)."""
-    pairs = {"K_MPI_JOB_ROLE": role.value}
-    if role is Role.LAUNCHER:
-        pairs |= _mpi_env(job)
-        if not job.spec.run_launcher_as_worker:
-            pairs |= {"NVIDIA_VISIBLE_DEVICES": "", "NVIDIA_DRIVER_CAPABILITIES": ""}
-    return tuple(EnvVar(name=name, value=value) for name, value in pairs.items())
-
-
-def _mpi_env(job: MPIJob) -> dict[str, str]:
-    hostfile, attempts = f"{CONFIG_MOUNT_PATH}/{HOSTFILE}", "-o ConnectionAttempts=10"
-    slots = str(job.spec.slots_per_worker)
-    match job.spec.mpi_implementation:
-        case "OpenMPI":
-            return {
-                "OMPI_MCA_orte_keep_fqdn_hostnames": "true",
-                "OMPI_MCA_orte_default_hostfile": hostfile,
-                "OMPI_MCA_plm_rsh_args": attempts,
-                "OMPI_MCA_orte_set_default_slots": slots,
-            }
-        case "Intel":
-            return {
-                "I_MPI_HYDRA_HOST_FILE": hostfile,
-                "I_MPI_HYDRA_BOOTSTRAP_EXEC_EXTRA_ARGS": attempts,
-                "I_MPI_PERHOST": slots,
-            }
-        case "MPICH":
-            return {"HYDRA_HOST_FILE": hostfile, "HYDRA_LAUNCH_EXTRA_ARGS": attempts}
-
-
-def _secret(mount_path: str) -> Projection:
-    """Return the ssh volume: 0600 at root's own path, else Kubernetes' default (MC 1793-1816)."""
-    mode = 0o600 if mount_path == ROOT_SSH_PATH else _DEFAULT_MODE
-    files = (
-        (PRIVATE_KEY, "id_rsa"),
-        (PUBLIC_KEY, "id_rsa.pub"),
-        (PUBLIC_KEY, "authorized_keys"),
-    )
-    return Projection(Source.SECRET, tuple(Item(key, path, mode) for key, path in files))
+    def _secret(self) -> Projection:
+        """Return the volume of the ssh keys."""
+        private, public = self.operator.key_modes(self.job.spec.ssh_auth_mount_path)
+        items = (
+            Item(PRIVATE_KEY, "id_rsa", private),
+            Item(PUBLIC_KEY, "id_rsa.pub", public),
+            Item(PUBLIC_KEY, "authorized_keys", public),
+        )
+        return Projection(self.operator.secret_volume, Source.SECRET, items)
 
 
 def _user_mounts(container: Container) -> tuple[Mount, ...]:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from mpijob_local.models import MPIJob, ReplicaSpec, Strict
+from mpijob_local.operators import MPI_OPERATOR, Operator
 from mpijob_local.validation import findings
 from mpijob_local.yamlfile import Document, Location, Value, read_document
 from mpijob_runtime.errors import ManifestError, Problem
@@ -60,7 +61,11 @@ class Manifest:
 
 
 def load_manifest(
-    path: str, *, overrides: Overrides | None = None, ignore: Sequence[str] = ()
+    path: str,
+    *,
+    overrides: Overrides | None = None,
+    ignore: Sequence[str] = (),
+    operator: Operator = MPI_OPERATOR,
 ) -> Manifest:
     """Read and check a manifest.
 
@@ -69,6 +74,7 @@ def load_manifest(
         overrides: values from the command line, applied before the rules are checked.
         ignore: shell patterns of field paths to leave out (``*.nodeSelector``); a pattern
             without a dot matches a field's own name wherever it stands.
+        operator: whose rules hold.
 
     Raises:
         ManifestError: with every problem that was found.
@@ -79,7 +85,7 @@ def load_manifest(
     data = _without(document.data, ignore, (), ignored)
     document = replace(document, data=_without_nulls(data))
     job = _with_overrides(_parse(document), overrides or Overrides())
-    if found := findings(job):
+    if found := findings(job, operator=operator):
         raise ManifestError(
             path,
             [

@@ -16,8 +16,8 @@ from mpijob_local.kubelet import (
     write_projection,
     write_termination_log,
 )
-from mpijob_local.layout import Pod, Projection, Source
 from mpijob_local.network import JobNetwork
+from mpijob_local.pod import Pod, Projection, Source
 from mpijob_local.podman import Engine, Finished, PodmanError
 from mpijob_local.state import JobState
 from mpijob_runtime.errors import ProgramNotFoundError

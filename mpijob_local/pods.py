@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 from mpijob_local.attempts import RetryPolicy
 from mpijob_local.containers import container_name
-from mpijob_local.layout import Pod, Role
 from mpijob_local.logs import LogFollower, LogLine
 from mpijob_local.node import Exit, Node
 from mpijob_local.output import LogPrinter, Reporter
+from mpijob_local.pod import Pod, Role
 from mpijob_local.watch import ContainerWatch
 
 _TICK_SECONDS = 0.1
@@ -31,6 +31,7 @@ class RunningPods:
         printer: gets the pods' output.
         restart_seconds: the kubelet's first pause before a container that failed twice.
         with_workers: print the workers' output too.
+        worker_attempts: how many times a worker may run in all; None is no limit.
     """
 
     node: Node
@@ -38,10 +39,12 @@ class RunningPods:
     printer: LogPrinter
     restart_seconds: float
     with_workers: bool = True
+    worker_attempts: int | None = None
     _running: dict[str, Pod] = field(default_factory=dict)
     _exits: dict[str, Exit] = field(default_factory=dict)
     _failures: dict[str, int] = field(default_factory=dict)
     _due: dict[str, tuple[float, Pod]] = field(default_factory=dict)
+    _failed: dict[str, tuple[Pod, Exit]] = field(default_factory=dict)
     _hosts: dict[str, str] = field(default_factory=dict)
     _follower: LogFollower = field(default_factory=LogFollower)
     _watch: ContainerWatch = field(init=False)
@@ -70,6 +73,10 @@ class RunningPods:
     def is_running(self, pod: Pod) -> bool:
         """Tell whether the pod has not ended, as far as ``tick`` has seen."""
         return container_name(pod) in self._running
+
+    def failed_worker(self) -> tuple[Pod, Exit] | None:
+        """Return the first worker that has failed and will not run again, or None."""
+        return next(iter(self._failed.values()), None)
 
     def exit_of(self, pod: Pod) -> Exit | None:
         """Return how the pod ended, or None while it runs."""
@@ -104,12 +111,16 @@ class RunningPods:
         ended = self._exits[pod.name] = self.node.exit_of(pod)
         if pod.role is Role.WORKER:
             self.reporter.warn(f"{pod.name} ended: {ended.reason}")
-            if pod.restarts and ended.code and not ended.gone:
-                self._schedule(pod)
+            if ended.code:
+                self._worker_failed(pod, ended)
 
-    def _schedule(self, pod: Pod) -> None:
-        """Note when the kubelet would restart the container."""
+    def _worker_failed(self, pod: Pod, ended: Exit) -> None:
+        """Start the worker again when the kubelet would, or note that it has failed for good."""
         failures = self._failures[pod.name] = self._failures.get(pod.name, 0) + 1
+        spent = self.worker_attempts is not None and failures >= self.worker_attempts
+        if not pod.restarts or ended.gone or spent:
+            self._failed[pod.name] = (pod, ended)
+            return
         policy = RetryPolicy(0, in_place=True, base_seconds=self.restart_seconds)
         self._due[pod.name] = (time.monotonic() + policy.pause_seconds(failures), pod)
 

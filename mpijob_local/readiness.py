@@ -5,8 +5,8 @@ import time
 from dataclasses import dataclass, field
 
 from mpijob_local.containers import container_name
-from mpijob_local.layout import Pod
 from mpijob_local.models import Probe
+from mpijob_local.pod import Pod
 from mpijob_local.podman import Engine, PodmanError
 
 # The kubelet's period is often 10 s; on one machine looking more often costs nothing.

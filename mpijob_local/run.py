@@ -12,12 +12,14 @@ from mpijob_local.containers import ImageConfig
 from mpijob_local.images import check_non_root, read_images
 from mpijob_local.job import JobRun, Outcome, TimeLimits, closing
 from mpijob_local.keys import make_key_pair
-from mpijob_local.layout import HOSTFILE, PRIVATE_KEY, PUBLIC_KEY, Layout, lay_out
+from mpijob_local.layout import Layout, lay_out
 from mpijob_local.machine import MachineFacts
 from mpijob_local.models import MPIJob
 from mpijob_local.network import Forwarding, create_network
 from mpijob_local.node import Node
+from mpijob_local.operators import MPI_OPERATOR, Operator
 from mpijob_local.output import LogPrinter, Reporter
+from mpijob_local.pod import HOSTFILE, PRIVATE_KEY, PUBLIC_KEY
 from mpijob_local.podman import Engine
 from mpijob_local.pods import RunningPods
 from mpijob_local.removal import list_pods, remove_containers, remove_job
@@ -38,6 +40,7 @@ class RunOptions:
         backoff_seconds: first pause between attempts.
         nologin_entry: imitate the passwd entry that CRI-O injects.
         launcher_only: print the launcher's output alone, without its name.
+        operator: whose way the job is laid out.
     """
 
     keep: bool = False
@@ -45,6 +48,7 @@ class RunOptions:
     backoff_seconds: float = BASE_SECONDS
     nologin_entry: bool = False
     launcher_only: bool = False
+    operator: Operator = MPI_OPERATOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ def run_job(job: MPIJob, place: Workplace, options: RunOptions) -> Outcome:
         ConfigurationError: an image is missing, or podman refuses.
         Interrupted: by SIGINT or SIGTERM; everything has been removed.
     """
-    layout = _layout(job, place.reporter)
+    layout = _layout(job, options.operator, place.reporter)
     name = f"{layout.namespace}/{layout.job}"
     images = read_images(place.engine, (pod.container.image for pod in layout.pods))
     for pod in layout.pods:
@@ -80,7 +84,7 @@ def run_job(job: MPIJob, place: Workplace, options: RunOptions) -> Outcome:
             node = _node(layout, state, place, options, images)
             outcome = _execute(job, layout, node, place, options)
             if options.keep:
-                _clean_pods(name, job.spec.run_policy.clean_pod_policy, place.engine)
+                _clean_pods(name, layout.clean_pod_policy, place.engine)
     return outcome
 
 
@@ -102,9 +106,9 @@ def _removed_at_end(name: str, place: Workplace, *, keep: bool) -> Iterator[None
         raise
 
 
-def _layout(job: MPIJob, reporter: Reporter) -> Layout:
+def _layout(job: MPIJob, operator: Operator, reporter: Reporter) -> Layout:
     """Lay out the job; ranks that outnumber the cores are told to yield."""
-    layout = lay_out(job)
+    layout = lay_out(job, operator=operator)
     cores = len(os.sched_getaffinity(0))
     if layout.ranks <= cores:
         return layout
@@ -112,7 +116,7 @@ def _layout(job: MPIJob, reporter: Reporter) -> Layout:
     reporter.step(
         f"{layout.ranks} slots on {cores} cores: {settings} where not set in the manifest"
     )
-    return lay_out(job, extra_env=_CROWDED_ENV.items())
+    return lay_out(job, operator=operator, extra_env=_CROWDED_ENV.items())
 
 
 def _node(
@@ -162,6 +166,7 @@ def _execute(
         LogPrinter(width, coloured=place.coloured, bare=options.launcher_only),
         restart_seconds=options.backoff_seconds,
         with_workers=not options.launcher_only,
+        worker_attempts=_worker_attempts(job, options.operator),
     )
     run = JobRun(
         layout,
@@ -174,8 +179,15 @@ def _execute(
         return run.execute()
 
 
+def _worker_attempts(job: MPIJob, operator: Operator) -> int | None:
+    """Return how often a worker may run: a bare pod for ever, a Job's up to its limit."""
+    if not operator.worker_failure_is_final:
+        return None
+    return RetryPolicy(job.spec.run_policy.backoff_limit, in_place=True).attempts
+
+
 def _clean_pods(name: str, policy: str, engine: Engine) -> None:
-    """Do to the workers what the operator does when the launcher has ended (cleanPodPolicy)."""
+    """Do to the workers what the operator does when the launcher has ended."""
     workers = [pod for pod in list_pods(engine, name) if pod.role == "worker"]
     if policy == "Running":
         workers = [pod for pod in workers if pod.state == "running"]

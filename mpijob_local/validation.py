@@ -1,4 +1,4 @@
-"""Rules of the operator and the API server that look at more than one field.
+"""Rules of the operators and the API server that look at more than one field.
 
 Layer: pure; each rule yields what is wrong at which location.
 """
@@ -8,10 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mpijob_local.models import Container, MPIJob, PodSpec, ReplicaSpec
+from mpijob_local.operators import MPI_OPERATOR, Operator
 from mpijob_local.yamlfile import Location
-
-RESERVED_VOLUMES = ("ssh-auth", "mpi-job-config")
-"""Volumes that the operator adds to the pods (mpi_job_controller.go 142-167)."""
 
 _DNS_1035 = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _DNS_1123 = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
@@ -35,14 +33,19 @@ class Finding:
     wanted: str
 
 
-def findings(job: MPIJob) -> tuple[Finding, ...]:
+def findings(job: MPIJob, *, operator: Operator = MPI_OPERATOR) -> tuple[Finding, ...]:
     """Return every broken rule of a job that is well-formed field by field."""
-    return (*_names(job), *_replicas(job), *_templates(job))
+    return (
+        *_names(job, operator),
+        *_implementation(job, operator),
+        *_replicas(job),
+        *_templates(job, operator),
+    )
 
 
-def _names(job: MPIJob) -> Iterator[Finding]:
+def _names(job: MPIJob, operator: Operator) -> Iterator[Finding]:
     """Check names as mpi-operator's validation.go 55-68 and the API server do."""
-    last = f"{job.metadata.name}-worker-{max(job.workers - 1, 0)}"
+    last = operator.worker_name(job.metadata.name, max(job.workers - 1, 0))
     if not _DNS_1035.fullmatch(last):
         wanted = (
             "a name such that the last worker's is a DNS label: at most 63 of a-z, 0-9 and -,"
@@ -52,6 +55,13 @@ def _names(job: MPIJob) -> Iterator[Finding]:
     if not _DNS_1123.fullmatch(job.metadata.namespace):
         wanted = "a DNS label: at most 63 of a-z, 0-9 and -"
         yield Finding(("metadata", "namespace"), repr(job.metadata.namespace), wanted)
+
+
+def _implementation(job: MPIJob, operator: Operator) -> Iterator[Finding]:
+    found = job.spec.mpi_implementation
+    if found not in operator.implementations:
+        wanted = f"what {operator.name} has: {', '.join(sorted(operator.implementations))}"
+        yield Finding(("spec", "mpiImplementation"), found, wanted)
 
 
 def _replicas(job: MPIJob) -> Iterator[Finding]:
@@ -65,7 +75,7 @@ def _replicas(job: MPIJob) -> Iterator[Finding]:
         yield Finding((*at, "Worker", "replicas"), found, "1 or more")
 
 
-def _templates(job: MPIJob) -> Iterator[Finding]:
+def _templates(job: MPIJob, operator: Operator) -> Iterator[Finding]:
     roles: dict[str, ReplicaSpec | None] = {
         "Launcher": job.spec.mpi_replica_specs.launcher,
         "Worker": job.spec.mpi_replica_specs.worker,
@@ -73,22 +83,24 @@ def _templates(job: MPIJob) -> Iterator[Finding]:
     for role, replica in roles.items():
         if replica is not None:
             at: Location = ("spec", "mpiReplicaSpecs", role, "template", "spec")
-            yield from _pod(replica.template.spec, at, operator_path=job.spec.ssh_auth_mount_path)
+            key_path = job.spec.ssh_auth_mount_path
+            yield from _pod(replica.template.spec, at, operator=operator, key_path=key_path)
 
 
-def _pod(pod: PodSpec, at: Location, *, operator_path: str) -> Iterator[Finding]:
+def _pod(pod: PodSpec, at: Location, *, operator: Operator, key_path: str) -> Iterator[Finding]:
     for index, extra in enumerate(pod.containers[1:], start=1):
         wanted = "one container per pod: mpijob-local does not run sidecars yet"
         yield Finding((*at, "containers", index), f"container {extra.name!r}", wanted)
-    yield from _volumes(pod, at)
+    yield from _volumes(pod, at, operator)
     container_at = (*at, "containers", 0)
-    yield from _mounts(pod, container_at, operator_path=operator_path)
+    yield from _mounts(pod, container_at, operator=operator, key_path=key_path)
+    yield from _environ(pod.containers[0], container_at, operator)
     yield from _resources(pod.containers[0], container_at)
     yield from _probe(pod.containers[0], container_at)
 
 
-def _volumes(pod: PodSpec, at: Location) -> Iterator[Finding]:
-    seen = set(RESERVED_VOLUMES)
+def _volumes(pod: PodSpec, at: Location, operator: Operator) -> Iterator[Finding]:
+    seen = set(operator.reserved_volumes)
     for index, volume in enumerate(pod.volumes):
         if volume.name in seen:
             wanted = "a name that neither the operator nor another volume has"
@@ -96,10 +108,10 @@ def _volumes(pod: PodSpec, at: Location) -> Iterator[Finding]:
         seen.add(volume.name)
 
 
-def _mounts(pod: PodSpec, at: Location, *, operator_path: str) -> Iterator[Finding]:
+def _mounts(pod: PodSpec, at: Location, *, operator: Operator, key_path: str) -> Iterator[Finding]:
     empty_dirs = {volume.name: volume.empty_dir for volume in pod.volumes}
-    names = {*empty_dirs, *RESERVED_VOLUMES}
-    paths = {operator_path}
+    names = {*empty_dirs, *operator.reserved_volumes}
+    paths = {key_path}
     for index, mount in enumerate(pod.containers[0].volume_mounts):
         here = (*at, "volumeMounts", index)
         if mount.name not in names:
@@ -115,6 +127,14 @@ def _mounts(pod: PodSpec, at: Location, *, operator_path: str) -> Iterator[Findi
             wanted = "no subPath: here it works only for an emptyDir on disk"
             yield Finding((*here, "subPath"), repr(mount.sub_path), wanted)
         paths.add(mount.mount_path)
+
+
+def _environ(container: Container, at: Location, operator: Operator) -> Iterator[Finding]:
+    """Check names of variables as Trainer's mpi.go 95-107 does for those of a TrainJob."""
+    for index, variable in enumerate(container.env):
+        if variable.name in operator.reserved_env:
+            wanted = f"a name that {operator.name} does not reserve for itself"
+            yield Finding((*at, "env", index, "name"), variable.name, wanted)
 
 
 def _resources(container: Container, at: Location) -> Iterator[Finding]:

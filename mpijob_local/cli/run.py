@@ -6,6 +6,7 @@ from mpijob_local.attempts import BASE_SECONDS
 from mpijob_local.job import Outcome
 from mpijob_local.machine import podman_for
 from mpijob_local.manifest import Manifest, Overrides, load_manifest
+from mpijob_local.operators import OPERATORS
 from mpijob_local.output import Reporter, make_console
 from mpijob_local.run import RunOptions, Workplace, run_job
 from mpijob_local.settings import LocalSettings
@@ -15,6 +16,7 @@ _EPILOG = """\b
 Examples:
   mpijob-local run examples/pi/pi.yaml
   mpijob-local run job.yaml --image localhost/my-image --workers 8
+  mpijob-local run job.yaml --operator trainer    as Kubeflow Trainer v2 would lay it out
   mpijob-local run -q job.yaml > result.txt     the launcher's output alone
   mpijob-local run job.yaml --ignore nodeSelector --ignore '*.volumes[1]'
 
@@ -25,6 +27,14 @@ the MPIJob is deleted.
 
 @click.command(epilog=_EPILOG)
 @click.argument("manifest")
+@click.option(
+    "--operator",
+    "operator_name",
+    type=click.Choice(tuple(OPERATORS)),
+    default=next(iter(OPERATORS)),
+    show_default=True,
+    help="Who lays the job out: mpi-operator v2beta1, or Kubeflow Trainer v2.",
+)
 @click.option("--image", metavar="REF", help="Use this image for all replicas.")
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Number of workers.")
 @click.option("--namespace", metavar="NAME", help="Namespace.  [default: the manifest's]")
@@ -62,6 +72,7 @@ def run(
     context: click.Context,
     *,
     manifest: str,
+    operator_name: str,
     image: str | None,
     workers: int | None,
     namespace: str | None,
@@ -75,7 +86,9 @@ def run(
     """Run the MPIJob of a MANIFEST (- for standard input) and wait for its end."""
     settings: LocalSettings = context.obj
     reporter = Reporter(make_console(coloured=settings.coloured), quiet)
-    loaded = load_manifest(manifest, overrides=Overrides(image, workers, namespace), ignore=ignore)
+    operator = OPERATORS[operator_name]
+    overrides = Overrides(image, workers, namespace)
+    loaded = load_manifest(manifest, overrides=overrides, ignore=ignore, operator=operator)
     _announce(loaded, reporter)
     engine, facts = podman_for(settings)
     options = RunOptions(
@@ -84,6 +97,7 @@ def run(
         backoff_seconds=backoff_seconds,
         nologin_entry=passwd_entry == "nologin",  # noqa: S105 no password
         launcher_only=quiet,
+        operator=operator,
     )
     place = Workplace(engine, facts, settings.home, reporter, settings.coloured)
     outcome = run_job(loaded.job, place, options)

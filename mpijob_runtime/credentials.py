@@ -7,6 +7,7 @@ Layer: effects (file system); imports environ, errors, facts, private_files.
 """
 
 import os
+import stat
 
 from mpijob_runtime.environ import Paths
 from mpijob_runtime.errors import ConfigurationError
@@ -53,10 +54,16 @@ def _unreadable(key: KeyFacts, user: UserFacts) -> ConfigurationError:
     mode = "unknown" if key.mode is None else f"{key.mode:04o}"
     owner = "unknown" if key.owner is None else str(key.owner)
     found = f"owner {owner}, mode {mode}" if key.owner is not None else "a closed directory"
-    return ConfigurationError(
-        f"{key.path}: found {found}, wanted a key that UID {user.uid} can read",
-        remedy=(
-            "set sshAuthMountPath to a path other than /root/.ssh (mode 0644 there), "
-            "or fsGroup in the pods' securityContext, or run as root"
-        ),
+    message = f"{key.path}: found {found}, wanted a key that UID {user.uid} can read"
+    return ConfigurationError(message, remedy=_remedy(key))
+
+
+def _remedy(key: KeyFacts) -> str:
+    """Return what makes the key readable, by what keeps it from being so."""
+    if key.mode is not None and key.mode & stat.S_IRGRP:
+        # Trainer's 0640: no other path would change it.
+        return "set fsGroup in the pods' securityContext, so that the key's group is the pod's"
+    return (
+        "set sshAuthMountPath to a path other than /root/.ssh (mode 0644 there), "
+        "or fsGroup in the pods' securityContext, or run as root"
     )

@@ -20,8 +20,8 @@ class Default:
 
     Attributes:
         name: the variable.
-        value: its value; ``{hostfile}``, ``{ssh_config}`` and ``{rank_wrapper}``
-            stand for paths that the plan fills in.
+        value: its value; ``{hostfile}``, ``{rsh}`` and ``{rank_wrapper}`` stand
+            for paths that the plan fills in.
         why: one sentence.
         source: documentation, code or measurement that supports it.
         major: the Open MPI generation it is for, or None for all.
@@ -59,11 +59,11 @@ def _without_tmp(facts: Facts) -> bool:
 
 
 _HOSTFILE_WHY = "the hosts of the job, one spelling for every Open MPI"
-_AGENT_WHY = "our ssh settings: the job's key, the workers' port, checked host keys, keepalives"
+_AGENT_WHY = "daemons start over the logins that readiness was proved with, by our ssh settings"
 _TREE_WHY = "all daemons start from the launcher, so that workers need no way into each other"
 _WRAPPER_WHY = "sets torch's variables and records each rank's start and end"
 _BIND_WHY = "data loader threads of a rank must not share one core"
-_TMP_WHY = "the usual place for temporary files cannot be written"
+_TMP_WHY = "the usual place for temporary files is full or cannot be written"
 _OB1_WHY = "no RDMA device here: plain TCP and shared memory, without UCX's probing"
 _CMA_WHY = "Yama forbids ranks to read each other's memory; without this each start warns"
 
@@ -84,7 +84,7 @@ DEFAULTS: tuple[Default, ...] = (
     ),
     Default(
         "OMPI_MCA_plm_rsh_agent",
-        "ssh -F {ssh_config}",
+        "{rsh}",
         _AGENT_WHY,
         "orte/mca/plm/rsh/plm_rsh_component.c",
         major=4,
@@ -122,7 +122,7 @@ DEFAULTS: tuple[Default, ...] = (
         "orte/runtime/orte_mca_params.c",
         major=4,
         applies=_without_tmp,
-        condition="TMPDIR cannot be written",
+        condition="TMPDIR is full or cannot be written",
     ),
     Default(
         "PRTE_MCA_prte_default_hostfile",
@@ -140,7 +140,7 @@ DEFAULTS: tuple[Default, ...] = (
     ),
     Default(
         "PRTE_MCA_plm_ssh_agent",
-        "ssh -F {ssh_config}",
+        "{rsh}",
         _AGENT_WHY,
         "prrte src/mca/plm/ssh/plm_ssh_component.c",
         major=5,
@@ -178,7 +178,15 @@ DEFAULTS: tuple[Default, ...] = (
         "prrte src/runtime/prte_mca_params.c",
         major=5,
         applies=_without_tmp,
-        condition="TMPDIR cannot be written",
+        condition="TMPDIR is full or cannot be written",
+    ),
+    Default(
+        "TMPDIR",
+        "/dev/shm",  # noqa: S108 - as above; PMIx knows no other way
+        _TMP_WHY,
+        "openpmix src/mca/ptl/base",
+        applies=_without_tmp,
+        condition="TMPDIR is full or cannot be written",
     ),
     Default(
         "OMPI_MCA_pml",

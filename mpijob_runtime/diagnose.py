@@ -3,10 +3,14 @@
 Layer: pure; imports outcome, records.
 """
 
+import re
 import signal as signals
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+from mpijob_runtime.hosts import short_name
+from mpijob_runtime.last_words import explain_last_words
 from mpijob_runtime.outcome import FirstFailure, Outcome, Result, count, describe_exit, format_ranks
 from mpijob_runtime.records import RankRecord
 
@@ -20,7 +24,30 @@ _NO_PROGRAM_CODES = frozenset({132, 134, 183})
 _NO_PROGRAM_OR_FLAG_CODE = 66
 """The same of 5.0 for a name without a slash; its own word for a wrong flag, too."""
 
+_NO_EXECUTABLE = re.compile(r"Executable: (?P<program>\S+)\s+Node: (?P<host>\S+)")
+"""How both Open MPIs say that a program is not there, when they look before they start it."""
+
 _ENDING_SIGNALS = frozenset({signals.SIGTERM, signals.SIGKILL})
+
+
+StopKind = Literal[
+    "misplaced", "missing program", "lost host", "host ending", "hung", "stalled", "slow end"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Why we ended a job.
+
+    Attributes:
+        kind: the reason.
+        detail: what was found, for people; the host for one that was lost or is ending.
+        rank: the rank that it is about, or None.
+    """
+
+    kind: StopKind
+    detail: str
+    rank: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,29 +56,37 @@ class Observation:
 
     Attributes:
         mpirun_code: mpirun's exit code as a shell gives it.
+        mpirun_signal: number of the signal that ended mpirun itself, or None.
         signals: ending signals that the launcher was sent, in order.
         records: what the ranks' wrappers wrote.
         hosts: host -> the ranks that started there.
         world_size: ranks asked for, or None where mpirun's own arguments say it.
-        misplaced: what contradicts the plan about where ranks are.
         recorded: whether each rank was to leave records.
-        hung: whether mpirun was ended because no rank had started in time.
+        proof: ``proved`` or ``unproved: why``, about where the ranks are; None if not known.
+        stop: why we ended the job, or None if we did not.
         lost_hosts: hosts whose connection broke while the job ran.
+        last_words: rank -> the last it wrote, for ranks that failed.
+        mpirun_said: the last that mpirun itself wrote.
         phases_seconds: ``wait`` and ``run`` so far.
         mpirun_started: seconds since the epoch.
+        opened_seconds: from mpirun's start until all ranks were let through the gate, or None.
     """
 
     mpirun_code: int
+    mpirun_signal: int | None
     signals: Sequence[signals.Signals]
     records: Sequence[RankRecord]
     hosts: Mapping[str, Sequence[int]]
     world_size: int | None
-    misplaced: Sequence[str]
     recorded: bool
-    hung: bool
+    proof: str | None
+    stop: Stop | None
     lost_hosts: Sequence[str]
+    last_words: Mapping[int, str]
+    mpirun_said: str
     phases_seconds: Mapping[str, float]
     mpirun_started: float
+    opened_seconds: float | None
 
 
 def diagnose(seen: Observation) -> Outcome:
@@ -63,25 +98,82 @@ def diagnose(seen: Observation) -> Outcome:
         outcome=result,
         exit_code=code,
         reason=reason,
-        first_failure=failure if result == "failed" and not seen.signals else None,
+        first_failure=failure if result == "failed" and reason == _reason_of(failure) else None,
         ranks_started=len(starts),
         world_size=_expected(seen),
         hosts=seen.hosts,
-        phases_seconds=_phases(seen, starts),
+        spread=_spread(seen),
+        phases_seconds=_phases(seen),
     )
 
 
+def _reason_of(failure: FirstFailure | None) -> str | None:
+    return None if failure is None else failure.cause
+
+
+def _spread(seen: Observation) -> str:
+    if seen.stop is not None and seen.stop.kind == "misplaced":
+        return "disproved"
+    return seen.proof or "unproved: not all ranks were seen"
+
+
 def _verdict(seen: Observation, failure: FirstFailure | None) -> tuple[Result, int, str]:
-    if seen.misplaced:
-        lines = ("ranks are not where the plan put them:", *seen.misplaced)
-        return "failed", SPREAD_CODE, "\n    ".join(lines)
-    if seen.signals:
+    if seen.signals and not (seen.stop and seen.stop.kind in ("misplaced", "missing program")):
         return _ended_from_outside(seen.signals[0])
-    if seen.hung:
-        return "failed", TRY_AGAIN_CODE, "mpirun hung: no rank started in time"
-    if seen.mpirun_code == 0 and failure is None:
+    stopped = _stopped(seen.stop) if seen.stop is not None else None
+    if stopped is not None:
+        return stopped
+    if seen.mpirun_signal is not None and _is_victim(failure):
+        ended = describe_exit(None, seen.mpirun_signal)
+        return "failed", seen.mpirun_code, f"mpirun itself was ended by {ended}, not by us"
+    if seen.opened_seconds is None and seen.recorded:
+        return _never_started(seen)
+    slow = seen.stop is not None and seen.stop.kind == "slow end"
+    if failure is None and (slow or seen.mpirun_code == 0):
         return _believe(seen)
     return _failed(seen, failure)
+
+
+def _is_victim(failure: FirstFailure | None) -> bool:
+    """Tell whether a rank may have been ended because mpirun was: by a signal, or with a host."""
+    return failure is None or (
+        failure.exit_code is None and (failure.signal is None or failure.signal in _ENDING_SIGNALS)
+    )
+
+
+def _never_started(seen: Observation) -> tuple[Result, int, str]:
+    """Return the verdict where mpirun ended before all ranks were at the gate: no program ran."""
+    missing = _NO_EXECUTABLE.search(seen.mpirun_said)
+    if missing is not None:
+        where = f"{missing['program']} on {short_name(missing['host'])}"
+        return "not_started", _NOT_FOUND_CODE, f"program not found: {where}"
+    if _program_is_missing(seen):
+        return "not_started", _NOT_FOUND_CODE, "program not found: see mpirun's own words above"
+    if seen.lost_hosts:
+        lost = ", ".join(map(short_name, seen.lost_hosts))
+        return "failed", TRY_AGAIN_CODE, f"host {lost} was lost while the job started"
+    ranks, expected = _started(seen), _expected(seen)
+    so_far = f"{ranks} of {count(expected, 'rank')}" if expected else "none of the ranks"
+    reason = f"mpirun ended with {seen.mpirun_code} when {so_far} had come; its own words are above"
+    return "not_started", seen.mpirun_code or TRY_AGAIN_CODE, reason
+
+
+def _stopped(stop: Stop) -> tuple[Result, int, str] | None:
+    """Return the verdict where we ended the job for a reason that needs no other evidence."""
+    match stop.kind:
+        case "misplaced":
+            reason = f"ranks are not where the plan put them:\n    {stop.detail}"
+            return "failed", SPREAD_CODE, reason
+        case "missing program":
+            return "not_started", _NOT_FOUND_CODE, f"program not found: {stop.detail}"
+        case "host ending":
+            reason = f"{short_name(stop.detail)} was told to end (SIGTERM to its pod)"
+            return "preempted", TRY_AGAIN_CODE, reason
+        case "hung":
+            return "failed", TRY_AGAIN_CODE, f"mpirun hung: {stop.detail}"
+        case "stalled":
+            return "failed", TRY_AGAIN_CODE, stop.detail
+    return None
 
 
 def _ended_from_outside(number: signals.Signals) -> tuple[Result, int, str]:
@@ -92,16 +184,22 @@ def _ended_from_outside(number: signals.Signals) -> tuple[Result, int, str]:
 
 
 def _failed(seen: Observation, failure: FirstFailure | None) -> tuple[Result, int, str]:
-    if failure is not None and failure.host in seen.lost_hosts:
+    if failure is not None and failure.exit_code is None and failure.signal is None:
         return "failed", TRY_AGAIN_CODE, failure.cause
     if failure is not None:
         not_found = failure.exit_code == _NOT_FOUND_CODE
-        code = seen.mpirun_code or _shell_code(failure)
+        told = seen.mpirun_code if _ended_by_itself(seen) else 0
+        code = told or _shell_code(failure)
         return "failed", _NOT_FOUND_CODE if not_found else code, failure.cause
     if _program_is_missing(seen):
         return "not_started", _NOT_FOUND_CODE, "program not found: see mpirun's own words above"
     reason = f"mpirun ended with {seen.mpirun_code}, and no rank recorded a failure"
     return "failed", seen.mpirun_code, reason
+
+
+def _ended_by_itself(seen: Observation) -> bool:
+    """Tell whether mpirun's code is its word about the ranks, not about its own end."""
+    return seen.stop is None and seen.mpirun_signal is None
 
 
 def _program_is_missing(seen: Observation) -> bool:
@@ -117,21 +215,22 @@ def _program_is_missing(seen: Observation) -> bool:
 def _believe(seen: Observation) -> tuple[Result, int, str]:
     """Believe mpirun's 0 only if every rank that started has ended.
 
-    Open MPI 5.0.11 ends with 0 when it loses a daemon in the middle of a job (measured).
+    Open MPI 5.0.11 ends with 0 when it loses a daemon in the middle of a job (measured). If all
+    have ended well and mpirun alone did not end, the program has succeeded all the same.
     """
+    said = "mpirun ended with 0" if seen.stop is None else "mpirun had to be ended"
     unfinished = _unfinished(seen)
     if unfinished:
         missing = format_ranks(sorted(unfinished))
-        return "failed", TRY_AGAIN_CODE, f"mpirun ended with 0, but {missing} left no end"
+        return "failed", TRY_AGAIN_CODE, f"{said}, but {missing} left no end"
     ranks, expected = _started(seen), _expected(seen)
     if seen.recorded and expected is not None and ranks < expected:
-        reason = f"mpirun ended with 0, but only {ranks} of {count(expected, 'rank')} left a record"
+        reason = f"{said}, but only {ranks} of {count(expected, 'rank')} left a record"
         lost = f"; lost {', '.join(seen.lost_hosts)}" if seen.lost_hosts else ""
         return "failed", TRY_AGAIN_CODE, reason + lost
     if seen.lost_hosts and not ranks:
-        reason = f"mpirun ended with 0, but {', '.join(seen.lost_hosts)} was lost"
-        return "failed", TRY_AGAIN_CODE, reason
-    return "succeeded", 0, _proof(seen)
+        return "failed", TRY_AGAIN_CODE, f"{said}, but {', '.join(seen.lost_hosts)} was lost"
+    return "succeeded", 0, _proof(seen) + ("" if seen.stop is None else f"; {said}")
 
 
 def _started(seen: Observation) -> int:
@@ -158,28 +257,32 @@ def _proof(seen: Observation) -> str:
 
 
 def _first_failure(seen: Observation) -> FirstFailure | None:
-    """Return who failed first: a rank that mpirun's code agrees with, a lost host, the earliest.
+    """Return who failed first: the earliest rank that nobody ended, or a lost host before it.
 
-    Open MPI passes on the code of the first rank that it saw fail; those that it ends afterwards
-    are victims, whatever they end with. If it saw no rank fail, but a host is gone, the host is
-    the cause.
+    Ranks that Open MPI or we ended afterwards, by SIGTERM or SIGKILL, are victims; clocks of
+    different hosts may differ by more than the gap between two ends, so of several candidates the
+    one that mpirun's code agrees with comes first.
     """
+    if seen.stop is not None and seen.stop.kind == "lost host":
+        return _lost_host(seen)
     failed = sorted((r for r in seen.records if r.failed), key=lambda r: r.time_seconds)
     agreeing = [r for r in failed if r.shell_code == seen.mpirun_code]
     if not agreeing and _lost(seen):
         return _lost_host(seen)
     own = [r for r in failed if r.oom_kills or r.signal not in _ENDING_SIGNALS]
-    candidates = [r for r in agreeing if r in own] or agreeing or own or failed
+    victims = agreeing if _ended_by_itself(seen) else []
+    candidates = [r for r in agreeing if r in own] or victims or own or failed
     if not candidates:
         return None
     first = candidates[0]
+    words = explain_last_words(seen.last_words.get(first.rank, ""), seen.mpirun_said, first.rank)
     return FirstFailure(
         rank=first.rank,
         host=first.host,
         exit_code=first.exit_code,
         signal=first.signal,
-        cause=_cause(first),
-        evidence=_evidence(first, failed),
+        cause=_cause(first) + (f": {words.cause}" if words.cause else ""),
+        evidence=(*words.evidence, *_evidence(first, failed)),
     )
 
 
@@ -192,7 +295,7 @@ def _lost(seen: Observation) -> list[str]:
 
 
 def _unfinished(seen: Observation) -> set[int]:
-    ended = {record.rank for record in seen.records if record.event == "exit"}
+    ended = {record.rank for record in seen.records if record.ended}
     return {rank for ranks in seen.hosts.values() for rank in ranks} - ended
 
 
@@ -207,13 +310,15 @@ def _lost_host(seen: Observation) -> FirstFailure:
         host=host,
         exit_code=None,
         signal=None,
-        cause=f"host {host}{had} was lost while the job ran{others}",
+        cause=f"host {short_name(host)}{had} was lost while the job ran{others}",
         evidence=(f"our ssh connection to {host} broke; mpirun ended with {seen.mpirun_code}",),
     )
 
 
 def _cause(record: RankRecord) -> str:
-    who = f"rank {record.rank} on {record.host}"
+    who = f"rank {record.rank} on {short_name(record.host)}"
+    if record.event == "vanished":
+        return f"{who} vanished: its wrapper was killed with it"
     if record.oom_kills:
         return f"{who} was killed for memory (OOM): the container's memory limit was reached"
     if record.exit_code == _NOT_FOUND_CODE:
@@ -232,13 +337,11 @@ def _evidence(first: RankRecord, failed: Sequence[RankRecord]) -> tuple[str, ...
     return (f"{ranks} ended {gap * 1000:.0f} ms or more later, by their hosts' clocks",)
 
 
-def _phases(seen: Observation, starts: Mapping[int, RankRecord]) -> dict[str, float]:
+def _phases(seen: Observation) -> dict[str, float]:
+    """Split the time: waiting for hosts, until all ranks were there, and their run."""
     phases = dict(seen.phases_seconds)
     run = phases.pop("run", 0.0)
-    if starts:
-        last = max(record.time_seconds for record in starts.values())
-        phases["start"] = min(max(0.0, last - seen.mpirun_started), run)
-        phases["run"] = run - phases["start"]
-    else:
-        phases["start"] = run
-    return phases
+    start = run if seen.opened_seconds is None else min(seen.opened_seconds, run)
+    return {**phases, "start": start} | (
+        {} if seen.opened_seconds is None else {"run": run - start}
+    )

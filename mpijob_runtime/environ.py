@@ -3,7 +3,6 @@
 Layer: pure; imports defaults, facts, hosts, settings.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -12,19 +11,23 @@ from mpijob_runtime import carried
 from mpijob_runtime.defaults import defaults_for
 from mpijob_runtime.facts import Facts
 from mpijob_runtime.hosts import Hostfile
-from mpijob_runtime.settings import Settings
+from mpijob_runtime.settings import Settings, matching_variables
 
 Source = Literal["user", "operator", "probed", "default"]
 
 DECIDED_AT_LAUNCH = "decided at launch"
-MASK = "********"
 
-_SECRET = re.compile(
-    r"TOKEN(?!IZ)|SECRET|PASS(W|PHRASE|_|$)|PWD$|CREDENTIAL|AUTH(?!OR)|(API|ACCESS|PRIVATE)_?KEY"
-    r"|_KEY$|_PAT$",
-    re.IGNORECASE,
+_ORTE = 4
+_RADIX = 64
+_CONCURRENT = 128
+_PRRTE_CONCURRENT = "PRTE_MCA_plm_ssh_num_concurrent"
+
+GAPS = (
+    *("NCCL_*", "UCX_*", "FI_*", "GLOO_*", "TORCH_*", "HOROVOD_*", "OMP_*", "MKL_*"),
+    *("CUDA_DEVICE_ORDER", "CUDA_LAUNCH_BLOCKING", "PYTHONFAULTHANDLER", "PYTHONUNBUFFERED"),
 )
-_SECRET_IN_URL = re.compile(r"://[^/@\s]*:[^/@\s]*@")
+"""Variables of the launcher that ranks get which have none of that name: what people set for a
+whole job on its launcher, and no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """Where the launcher's private files lie.
+    """Where the private files of a launcher or a worker lie.
 
     Attributes:
         run_dir: the directory for all of them, mode 0700.
@@ -64,7 +67,7 @@ class Paths:
 
     @property
     def known_hosts(self) -> str:
-        """The host keys that are accepted."""
+        """The authority for host keys that is accepted."""
         return f"{self.run_dir}/known_hosts"
 
     @property
@@ -72,15 +75,15 @@ class Paths:
         """The private copy of the job's key."""
         return f"{self.run_dir}/id"
 
+    @property
+    def host_key(self) -> str:
+        """A worker's own key, made at its start."""
+        return f"{self.run_dir}/host_key"
 
-def is_secret(name: str) -> bool:
-    """Tell whether a variable's name says that its value must not be shown."""
-    return _SECRET.search(name) is not None
-
-
-def shown_value(name: str, value: str | None) -> str | None:
-    """Return a value as it may be printed."""
-    return MASK if value and (is_secret(name) or _SECRET_IN_URL.search(value)) else value
+    @property
+    def host_certificate(self) -> str:
+        """The job's word for that key; ssh-keygen chooses the name."""
+        return f"{self.host_key}-cert.pub"
 
 
 def assemble_environ(
@@ -98,6 +101,7 @@ def assemble_environ(
     variables = _defaults(settings, facts, major=major, paths=paths)
     if major == 5:  # noqa: PLR2004 - the generation
         variables |= _operator_ssh_arguments(settings)
+    variables |= _for_many_hosts(settings, hosts, major=major)
     variables |= _carried(settings, hosts)
     variables[carried.INSIDE] = Variable("1", "default", "a shim inside the job is the plain one")
     return variables
@@ -112,7 +116,7 @@ def apply_environ(base: Mapping[str, str], variables: Mapping[str, Variable]) ->
 def _defaults(settings: Settings, facts: Facts, *, major: int, paths: Paths) -> dict[str, Variable]:
     places = {
         "hostfile": paths.hostfile,
-        "ssh_config": paths.ssh_config,
+        "rsh": facts.rsh or f"ssh -F {paths.ssh_config}",
         "rank_wrapper": facts.rank_wrapper or "",
     }
     variables = {}
@@ -138,6 +142,30 @@ def _operator_ssh_arguments(settings: Settings) -> dict[str, Variable]:
     return {"PRTE_MCA_plm_ssh_args": Variable(given, source, why)}
 
 
+def _for_many_hosts(settings: Settings, hosts: Hostfile, *, major: int) -> dict[str, Variable]:
+    """Fix how daemons are started and connected where one level of a tree is not enough.
+
+    64 is the radix of both run-time layers: up to there every daemon talks to mpirun itself.
+    Above, daemons pass messages on in a tree of that radix, two levels deep up to 4,160 hosts;
+    starting them in that tree as well hangs (open-mpi/ompi#4465, #4578) and needs a way from
+    worker to worker, so mpirun starts them all, so many at a time (ompi#7562).
+    """
+    if len(hosts.hosts) <= _RADIX:
+        return {}
+    concurrent = "OMPI_MCA_plm_rsh_num_concurrent" if major == _ORTE else _PRRTE_CONCURRENT
+    radix = "OMPI_MCA_routed_radix" if major == _ORTE else "PRTE_MCA_routed_radix"
+    number = f"{len(hosts.hosts)} hosts"
+    rows = (
+        (concurrent, str(_CONCURRENT), f"{number}: daemons that mpirun starts at a time"),
+        (radix, str(_RADIX), f"{number}: daemons pass messages on in a tree of this radix"),
+    )
+    return {
+        name: Variable(value, "default", why)
+        for name, value, why in rows
+        if name not in settings.environ
+    }
+
+
 def _users_or(settings: Settings, name: str, value: str) -> Variable:
     given = settings.environ.get(name)
     if given:
@@ -157,6 +185,16 @@ def _carried(settings: Settings, hosts: Hostfile) -> dict[str, Variable]:
         carried.MASTER_ADDR: _users_or(settings, "MASTER_ADDR", hosts.hosts[0].name),
         carried.MASTER_PORT: _users_or(settings, "MASTER_PORT", port),
     }
+    for name, value in matching_variables(settings.environ, GAPS).items():
+        why = f"{name} for ranks that have none, as the launcher has it"
+        variables[carried.GAP_PREFIX + name] = Variable(value, "user", why)
+    if settings.stall_timeout_seconds:
+        why = "stacks of a stalled Python program, where py-spy may not read them"
+        name = carried.GAP_PREFIX + "PYTHONFAULTHANDLER"
+        variables.setdefault(name, Variable("1", "default", why))
+    if settings.output == "mpirun":
+        why = "the ranks' output is left to mpirun"
+        variables[carried.STREAMS] = Variable("mpirun", "user", why)
     for name, value in settings.forwarded.items():
         why = f"{name} for the ranks, by --env"
         variables[carried.ENV_PREFIX + name] = Variable(value, "user", why)

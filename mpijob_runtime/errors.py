@@ -6,6 +6,7 @@
     │   ├── HostfileError
     │   └── ManifestError
     ├── HostsNotReadyError            69  hosts that did not come within the deadline
+    ├── SpreadError                   76  hosts or ranks are not where they should be
     ├── ConfigurationError            78  keys, UID, no mpirun: a retry cannot help
     └── ProgramNotFoundError         127  the program does not exist
 
@@ -112,6 +113,12 @@ class HostsNotReadyError(MpiJobError):
         super().__init__("\n".join(lines))
         self.reasons = dict(reasons)
         self.waited_seconds = waited_seconds
+
+
+class SpreadError(MpiJobError):
+    """Hosts are not where they were asked to be."""
+
+    exit_code = 76
 
 
 class ConfigurationError(MpiJobError):

@@ -84,7 +84,7 @@ class SystemFacts:
         no_new_privileges: whether setuid programs have lost their power.
         ptrace_scope: Yama's setting; 0 lets ranks of one user read each other's memory.
         rdma_devices: names under /sys/class/infiniband.
-        writable_tmp: whether files can be made in TMPDIR, else /tmp.
+        writable_tmp: whether TMPDIR, else /tmp, can be written and has a megabyte of room.
     """
 
     hostname: str
@@ -107,6 +107,7 @@ class Facts:
         key: the job's ssh key, or None.
         mpi: the MPI found, or None.
         rank_wrapper: path of the executable around each rank, or None if it is not installed.
+        rsh: path of what mpirun calls in place of ssh, or None if it is not installed.
     """
 
     system: SystemFacts
@@ -114,3 +115,4 @@ class Facts:
     key: KeyFacts | None
     mpi: MpiFacts | None
     rank_wrapper: str | None
+    rsh: str | None

@@ -8,7 +8,7 @@ Layer: pure; imports only errors.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from mpijob_runtime.errors import HostfileError, Problem
@@ -62,8 +62,11 @@ def short_name(name: str) -> str:
     return name if label.isdigit() else label
 
 
-class _LineError(Exception):
-    """What is wrong with one line: what was found and what was wanted."""
+class LineError(Exception):
+    """What is wrong with one line: what was found and what was wanted.
+
+    Never leaves this package's parsers, which collect all of a file's.
+    """
 
     def __init__(self, found: str, wanted: str) -> None:
         super().__init__(found, wanted)
@@ -82,14 +85,30 @@ def parse_hostfile(data: bytes, *, path: str, default_slots: int = 1) -> Hostfil
     Raises:
         HostfileError: with every wrong line, each with what was found and wanted.
     """
-    text = _decode(data, path)
+    hosts = parse_lines(data, lambda line: _parse_line(line, default_slots), path=path)
+    return at_least_one(hosts, data, path=path)
+
+
+def parse_lines(
+    data: bytes, parse_line: Callable[[str], Host | None], *, path: str
+) -> tuple[Host, ...]:
+    """Read hosts line by line and collect everything that is wrong.
+
+    Args:
+        data: the file as it is.
+        parse_line: gives a line's host, None for a line without one, or raises LineError.
+        path: its name, for messages.
+
+    Raises:
+        HostfileError: with every wrong line, and every host that is there twice.
+    """
     hosts: list[Host] = []
     problems: list[Problem] = []
     first_line: dict[str, int] = {}
-    for number, raw in enumerate(text.split("\n"), start=1):
+    for number, raw in enumerate(_decode(data, path).split("\n"), start=1):
         try:
-            host = _parse_line(raw, default_slots)
-        except _LineError as error:
+            host = parse_line(raw)
+        except LineError as error:
             problems.append(Problem(number, error.found, error.wanted))
             continue
         if host is None:
@@ -103,9 +122,7 @@ def parse_hostfile(data: bytes, *, path: str, default_slots: int = 1) -> Hostfil
         hosts.append(host)
     if problems:
         raise HostfileError(path, problems, remedy=f"correct {path} and start the job again")
-    if not hosts:
-        raise _no_hosts(path, "no host in it" if text.strip() else "an empty file")
-    return Hostfile(tuple(hosts), path)
+    return tuple(hosts)
 
 
 def parse_host_list(text: str, *, source: str = "--host") -> Hostfile:
@@ -123,8 +140,16 @@ def format_hostfile(hosts: Iterable[Host]) -> str:
     return "".join(f"{host.name} slots={host.slots}\n" for host in hosts)
 
 
-def _no_hosts(path: str, found: str) -> HostfileError:
-    return HostfileError(
+def at_least_one(hosts: tuple[Host, ...], data: bytes, *, path: str) -> Hostfile:
+    """Return the hosts as a job's.
+
+    Raises:
+        HostfileError: if there is none; ``data`` says whether the file is empty.
+    """
+    if hosts:
+        return Hostfile(hosts, path)
+    found = "no host in it" if data.strip() else "an empty file"
+    raise HostfileError(
         path,
         [Problem(0, found, "at least one line 'NAME slots=N'")],
         remedy="give the job worker replicas, or ask for a local run with --host localhost",
@@ -157,25 +182,38 @@ def _decode(data: bytes, path: str) -> str:
 
 def _parse_line(raw: str, default_slots: int) -> Host | None:
     """Return the host of a line, or None for a blank line or a comment."""
-    if raw.startswith(_BYTE_ORDER_MARK):
-        raise _LineError("a byte-order mark", "UTF-8 without one")
-    if "\r" in raw:
-        raise _LineError("a carriage return", "lines that end in a line feed alone")
-    line = raw.split("#", 1)[0].strip()
+    line = content(raw)
     if not line:
         return None
     word, *rest = line.split(None, 1)
-    name, count = _split_name(word)
+    name, count = split_name(word)
     return Host(name, _parse_keys(rest[0] if rest else "", count, default_slots))
 
 
-def _split_name(word: str) -> tuple[str, int | None]:
-    """Split ``NAME`` or ``NAME:N``; refuse what cannot be a host name."""
+def content(raw: str) -> str:
+    """Return what stands in a line besides spaces and a comment.
+
+    Raises:
+        LineError: for bytes that one Open MPI or another takes for part of a name.
+    """
+    if raw.startswith(_BYTE_ORDER_MARK):
+        raise LineError("a byte-order mark", "UTF-8 without one")
+    if "\r" in raw:
+        raise LineError("a carriage return", "lines that end in a line feed alone")
+    return raw.split("#", 1)[0].strip()
+
+
+def split_name(word: str) -> tuple[str, int | None]:
+    """Split ``NAME`` or ``NAME:N``.
+
+    Raises:
+        LineError: for what cannot be a host name, or a wrong count.
+    """
     if word.count(":") > 1 or "[" in word:
-        raise _LineError(_shown(word), "a host name (IPv6 literals have no meaning to ssh agents)")
+        raise LineError(shown(word), "a host name (IPv6 literals have no meaning to ssh agents)")
     name, colon, count = word.partition(":")
     if not _NAME.fullmatch(name) or len(name) > 253:  # noqa: PLR2004 - RFC 1035's limit
-        raise _LineError(_shown(word), "a host name of letters, digits, '-', '_' and '.'")
+        raise LineError(shown(word), "a host name of letters, digits, '-', '_' and '.'")
     return name, _parse_count(count, "slots") if colon else None
 
 
@@ -184,32 +222,32 @@ def _parse_keys(text: str, count: int | None, default_slots: int) -> int:
     slots, most = count, None
     rest = _KEY.sub("", text).strip()
     if rest:
-        raise _LineError(_shown(rest), "'slots=N'")
+        raise LineError(shown(rest), "'slots=N'")
     for key, value in _KEY.findall(text):
         if key in _SLOTS_KEYS and slots is None:
             slots = _parse_count(value, key)
         elif key in _SLOTS_KEYS:
-            raise _LineError(f"{_shown(key)} a second time", "the slots once")
+            raise LineError(f"{shown(key)} a second time", "the slots once")
         elif key in _MAX_SLOTS_KEYS:
             most = _parse_count(value, key)
         else:
-            raise _LineError(f"key {_shown(key)}", "'slots' or 'max_slots'")
+            raise LineError(f"key {shown(key)}", "'slots' or 'max_slots'")
     resolved = default_slots if slots is None else slots
     if most is not None and most < resolved:
-        raise _LineError(f"max_slots={most} below slots={resolved}", "max_slots of at least that")
+        raise LineError(f"max_slots={most} below slots={resolved}", "max_slots of at least that")
     return resolved
 
 
 def _parse_count(text: str, key: str) -> int:
     wanted = f"a whole number from 1 to {MAX_SLOTS}"
     if not (text.isascii() and text.isdigit() and len(text) <= 9):  # noqa: PLR2004 - digits
-        raise _LineError(f"{key} {_shown(text)}", wanted)
+        raise LineError(f"{key} {shown(text)}", wanted)
     if not 1 <= int(text) <= MAX_SLOTS:
-        raise _LineError(f"{key} {text}", wanted)
+        raise LineError(f"{key} {text}", wanted)
     return int(text)
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
     """Return text quoted for a message, without control characters and not too long."""
     cut = text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
     return repr(cut)

@@ -3,44 +3,29 @@
 Layer: effects; puts the other modules together.
 """
 
-import os
 import signal
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 from types import FrameType
 
-from mpijob_runtime import carried
+from mpijob_runtime.attempts import RunningAttempt
 from mpijob_runtime.console import Console
-from mpijob_runtime.credentials import copy_key
-from mpijob_runtime.diagnose import (
-    INTERRUPTED_CODE,
-    TRY_AGAIN_CODE,
-    Observation,
-    diagnose,
-)
-from mpijob_runtime.environ import Variable, apply_environ
+from mpijob_runtime.crew import check_crew, join_all, join_here, write_files
+from mpijob_runtime.diagnose import INTERRUPTED_CODE, TRY_AGAIN_CODE
 from mpijob_runtime.errors import MpiJobError, describe_bug
 from mpijob_runtime.facts import Facts
-from mpijob_runtime.follow import RecordFollower
 from mpijob_runtime.hosts import Hostfile, missing_hostfile, parse_host_list, parse_hostfile
 from mpijob_runtime.outcome import Outcome, count
 from mpijob_runtime.plan import LaunchPlan, plan_launch
-from mpijob_runtime.private_files import allow_descriptors, make_run_dir, write_private
 from mpijob_runtime.probes.container import probe_container
-from mpijob_runtime.probes.ssh import SshConnection, probe_ssh, read_identity
-from mpijob_runtime.readiness import HostChange, wait_for_hosts
-from mpijob_runtime.records import RankRecord
 from mpijob_runtime.report import publish_outcome
+from mpijob_runtime.run import Run
 from mpijob_runtime.run_dir import choose_run_dir
 from mpijob_runtime.settings import Settings
-from mpijob_runtime.spread import Placement, choose_judgement
-from mpijob_runtime.ssh_files import format_known_hosts
-from mpijob_runtime.supervise import Supervisor
-from mpijob_runtime.user_entry import ensure_user_entry
 
-_STEP_SECONDS = 10.0
 _LARGEST_HOSTFILE_BYTES = 64 * 1024 * 1024
 
 
@@ -86,10 +71,10 @@ def _launch(
     began = time.monotonic()
     try:
         plan, facts = make_plan(settings, program, verbatim=verbatim)
-        connections = _prepare(settings, plan, facts, console)
-        waited = time.monotonic() - began
-        run = _Run(settings, plan, connections, console, waited_seconds=waited)
-        return run.run(when_watching=signals.ignore)
+        _say_plan(plan, settings, console)
+        write_files(plan)
+        with closing(RunningAttempt(plan.paths.run_dir)) as attempt:
+            return _run(_Start(settings, plan, facts, attempt, console, began), signals)
     except MpiJobError as error:
         return _not_started(error.exit_code, str(error), began)
     except EndedBySignalError as error:
@@ -98,6 +83,42 @@ def _launch(
         return _not_started(code, reason, began)
     except Exception as error:  # noqa: BLE001 - a bug of ours, too, leaves an outcome
         return _not_started(MpiJobError.exit_code, describe_bug(error), began)
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What a start has."""
+
+    settings: Settings
+    plan: LaunchPlan
+    facts: Facts
+    attempt: RunningAttempt
+    console: Console
+    began: float
+
+
+def _run(start: _Start, signals: "_EndingSignals") -> Outcome:
+    """Start mpirun, gather the hosts while its daemons start, and see the job through.
+
+    mpirun starts before the hosts are there, so that nothing but the last host's daemon and the
+    ranks themselves have still to start when that host comes.
+    """
+    settings, plan, facts, attempt = start.settings, start.plan, start.facts, start.attempt
+    here = join_here(settings, plan, facts, attempt)
+    crew, run = [here], Run(settings, plan, attempt.id, start.console)
+    try:
+        run.start()
+        join = partial(join_all, settings, plan, facts, attempt, start.console)
+        crew = [*join(on_joined=run.join), here]
+        check_crew(crew, plan, settings, start.console)
+        waited = time.monotonic() - start.began
+        return run.run(crew, waited_seconds=waited, when_watching=signals.ignore)
+    except BaseException:
+        run.abort()
+        raise
+    finally:
+        for watch in crew:
+            watch.close()
 
 
 def _not_started(exit_code: int, reason: str, began: float) -> Outcome:
@@ -127,7 +148,7 @@ def read_hosts(settings: Settings) -> Hostfile:
         HostfileError: if there are none, or the file is wrong.
     """
     if settings.host is not None:
-        return parse_host_list(settings.host, source="--host")
+        return parse_host_list(settings.host, source=settings.host_source)
     path = settings.hostfile
     if path is None:
         raise missing_hostfile("hostfile", "no hostfile named and no operator's /etc/mpi/hostfile")
@@ -141,164 +162,14 @@ def read_hosts(settings: Settings) -> Hostfile:
     return parse_hostfile(data, path=path, default_slots=settings.operator.default_slots)
 
 
-def wait_for_plan(
-    settings: Settings, plan: LaunchPlan, facts: Facts, console: Console
-) -> dict[str, SshConnection]:
-    """Write the private files and wait until every remote host takes our login.
-
-    Raises:
-        MpiJobError: if a host does not come, or this container's keys or user cannot work.
-    """
-    make_run_dir(plan.paths.run_dir)
-    allow_descriptors(len(plan.remote))
-    for file in plan.files:
-        write_private(file.path, file.text)
-    if not plan.remote:
-        return {}
-    user = ensure_user_entry(facts.user, home=settings.environ.get("HOME"))
-    identity = read_identity(copy_key(facts.key, user, plan.paths), user=user.name or "")
-    write_private(plan.paths.known_hosts, format_known_hosts(identity.public_key))
-    connect = partial(
-        probe_ssh, port=settings.ssh_port, identity=identity, timeout_seconds=_STEP_SECONDS
-    )
-    return wait_for_hosts(
-        plan.remote,
-        connect,
-        timeout_seconds=settings.timeout_seconds,
-        on_change=partial(say_change, console),
-    )
-
-
-def say_change(console: Console, change: HostChange) -> None:
-    """Say one change of one host's state in one line."""
-    state = "ready" if change.refusal is None else f"not ready: {change.refusal}"
-    console.info(
-        f"[{change.ready}/{change.total}] {change.waited_seconds:5.1f} s  {change.host}: {state}",
-        host=change.host,
-        ready=change.ready,
-        total=change.total,
-        step=None if change.refusal is None else change.refusal.step,
-    )
-
-
-def _prepare(
-    settings: Settings, plan: LaunchPlan, facts: Facts, console: Console
-) -> dict[str, SshConnection]:
+def _say_plan(plan: LaunchPlan, settings: Settings, console: Console) -> None:
     console.info(
         f"{plan.mpi.name} {plan.mpi.version}, {count(len(plan.hosts.hosts), 'host')}, "
         f"{count(plan.hosts.world_size, 'slot')} "
         f"from {plan.hosts.source} ({settings.operator.name})"
     )
-    return wait_for_plan(settings, plan, facts, console)
-
-
-class _Run:
-    """mpirun under watch, from its start to the outcome."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        plan: LaunchPlan,
-        connections: Mapping[str, SshConnection],
-        console: Console,
-        *,
-        waited_seconds: float,
-    ) -> None:
-        self._settings = settings
-        self._plan = plan
-        self._connections = connections
-        self._console = console
-        self._waited_seconds = waited_seconds
-        self._attempt = f"{int(time.time())}-{os.urandom(4).hex()}"
-        self._planned = {h.name: h.slots for h in plan.hosts.hosts}
-        verbatim = None if plan.world_size is not None else plan.argv[1:]
-        judgement = choose_judgement(settings.environ, verbatim)
-        self._placement = Placement(self._planned, aliases=plan.aliases, judgement=judgement)
-        self._started: set[int] = set()
-        self._supervisor: Supervisor | None = None
-        self._hung = False
-
-    def run(self, *, when_watching: Callable[[], None]) -> Outcome:
-        """Run mpirun to its end and return what came of it.
-
-        Args:
-            when_watching: called once ending signals are mpirun's supervisor's.
-        """
-        follower = RecordFollower(
-            self._connections,
-            attempt=self._attempt,
-            run_dir=self._plan.paths.run_dir,
-            on_record=self._note,
-        )
-        follower.start()
-        self._began, self._began_wall = time.monotonic(), time.time()
-        watch = threading.Timer(self._settings.start_timeout_seconds, self._end_a_hung_start)
-        watch.daemon = True
-        try:
-            self._supervisor = self._make_supervisor()
-            watch.start()
-            ending = self._supervisor.run(when_watching=when_watching)
-        except OSError as error:
-            return Outcome("not_started", 78, f"{self._plan.argv[0]}: {error.strerror}")
-        finally:
-            watch.cancel()
-        ran = time.monotonic() - self._began
-        if ending.leftovers:
-            self._console.debug(f"ended {len(ending.leftovers)} processes that outlived mpirun")
-        records, lost = follower.collect()
-        for connection in self._connections.values():
-            connection.close()
-        for record in records:
-            self._note(record)
-        return diagnose(
-            Observation(
-                mpirun_code=ending.exit_code,
-                signals=tuple(ending.signals),
-                records=records,
-                hosts=self._placement.hosts,
-                world_size=self._plan.world_size,
-                misplaced=self._placement.misplaced,
-                recorded=self._plan.recorded,
-                hung=self._hung,
-                lost_hosts=lost,
-                phases_seconds={"wait": self._waited_seconds, "run": ran},
-                mpirun_started=self._began_wall,
-            )
-        )
-
-    def _make_supervisor(self) -> Supervisor:
-        told = {carried.ATTEMPT: Variable(self._attempt, "default", "this start's id")}
-        return Supervisor(
-            self._plan.argv,
-            apply_environ(self._settings.environ, {**self._plan.environ, **told}),
-            grace_seconds=self._settings.grace_seconds,
-            on_signal=lambda number: self._console.warning(
-                f"got {number.name}: ending the job within {self._settings.grace_seconds:.0f} s"
-            ),
-        )
-
-    def _end_a_hung_start(self) -> None:
-        """End mpirun if no rank has started by now; without the wrapper nobody could tell."""
-        if self._started or not self._plan.recorded or self._supervisor is None:
-            return
-        self._hung = True
-        seconds = self._settings.start_timeout_seconds
-        self._console.error(f"no rank has started within {seconds:.0f} s: ending mpirun")
-        self._supervisor.stop()
-
-    def _note(self, record: RankRecord) -> None:
-        """Take a record as it arrives: stop a job in the wrong place, say when all have started."""
-        if record.event != "start" or record.rank in self._started:
-            return
-        self._started.add(record.rank)
-        if self._placement.add(record) and self._supervisor is not None:
-            self._console.error("ranks are not where the plan put them: ending the job")
-            self._supervisor.stop()
-        elif len(self._started) == record.world_size:
-            used = sum(1 for ranks in self._placement.hosts.values() if ranks)
-            ranks, hosts = count(record.world_size, "rank"), count(used, "host")
-            seconds = time.monotonic() - self._began
-            self._console.info(f"{ranks} started on {hosts} in {seconds:.1f} s")
+    if plan.unproved is not None:
+        console.warning(f"where the ranks will be is {plan.unproved}")
 
 
 class _EndingSignals:

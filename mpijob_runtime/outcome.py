@@ -51,6 +51,8 @@ class Outcome:
         ranks_started: how many ranks are known to have started.
         world_size: how many there were to be, or None if nothing told.
         hosts: host -> the ranks that started there; every host of the plan is in it.
+        spread: ``proved``, ``disproved`` or ``unproved: why``, about where ranks are; None if no
+            rank was to start.
         phases_seconds: ``wait``, ``start`` and ``run``, as far as the job came.
     """
 
@@ -61,6 +63,7 @@ class Outcome:
     ranks_started: int = 0
     world_size: int | None = None
     hosts: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    spread: str | None = None
     phases_seconds: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, object]:

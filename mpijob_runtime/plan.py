@@ -3,22 +3,23 @@
 Layer: pure; imports environ, hosts, mpirun, settings, ssh_files.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mpijob_runtime.environ import (
     Paths,
     Variable,
     assemble_environ,
-    shown_value,
 )
-from mpijob_runtime.errors import UsageError
+from mpijob_runtime.errors import ConfigurationError, UsageError
 from mpijob_runtime.facts import Facts, MpiFacts
 from mpijob_runtime.hosts import Host, Hostfile, format_hostfile, short_name
+from mpijob_runtime.masking import shown_value
 from mpijob_runtime.mpirun import select_mpi
 from mpijob_runtime.settings import Settings
 from mpijob_runtime.ssh_files import format_ssh_config
 
+_WRAPPER_VARIABLES = ("OMPI_MCA_orte_fork_agent", "PRTE_MCA_odls_base_exec_agent")
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1"})
 
 
@@ -43,7 +44,7 @@ class LaunchPlan:
         environ: the variables that were decided, over the environment that was given.
         files: what must be written first, in the run directory.
         paths: the run directory's layout.
-        recorded: whether each rank gets our wrapper, and so leaves records.
+        unproved: why nothing will tell where the ranks are, or None if their wrappers will.
     """
 
     mpi: MpiFacts
@@ -54,7 +55,12 @@ class LaunchPlan:
     environ: dict[str, Variable]
     files: tuple[PrivateFile, ...]
     paths: Paths
-    recorded: bool
+    unproved: str | None
+
+    @property
+    def recorded(self) -> bool:
+        """Whether each rank gets our wrapper, and so tells of its start and end."""
+        return self.unproved is None
 
     @property
     def remote(self) -> tuple[str, ...]:
@@ -112,28 +118,43 @@ def plan_launch(
 
     Raises:
         UsageError: if more ranks are asked for than there are slots.
-        ConfigurationError: if no MPI was found that this package drives.
+        ConfigurationError: if no MPI was found that this package drives, or the operator means
+            the hosts to be reached by other ways than ssh.
     """
     mpi = select_mpi(facts.mpi)
-    _check_local(hosts, facts.system.hostname)
+    hostname = facts.system.hostname
+    _check_local(hosts, hostname)
+    _check_transport(settings, hosts, hostname)
     ranks = None if verbatim else _ranks(settings, hosts)
     paths = Paths(run_dir)
     argv = (mpi.mpirun, *program) if ranks is None else mpi.argv(ranks=ranks, program=program)
     assert facts.mpi is not None  # noqa: S101 - select_mpi has raised
+    environ = assemble_environ(settings, facts, hosts, major=mpi.major, paths=paths)
     return LaunchPlan(
         mpi=facts.mpi,
         hosts=hosts,
-        hostname=facts.system.hostname,
+        hostname=hostname,
         world_size=ranks,
         argv=argv,
-        environ=assemble_environ(settings, facts, hosts, major=mpi.major, paths=paths),
+        environ=environ,
         files=(
-            PrivateFile(paths.hostfile, format_hostfile(hosts.hosts)),
+            PrivateFile(paths.hostfile, format_hostfile(_for_mpirun(hosts.hosts, hostname))),
             PrivateFile(paths.ssh_config, format_ssh_config(paths, port=settings.ssh_port)),
         ),
         paths=paths,
-        recorded=facts.rank_wrapper is not None,
+        unproved=_unproved(facts, environ, argv),
     )
+
+
+def _unproved(facts: Facts, environ: Mapping[str, Variable], argv: Sequence[str]) -> str | None:
+    """Return why ranks will have no wrapper of ours."""
+    if facts.rank_wrapper is None:
+        return "unproved: MPIJOB_RANK_WRAPPER names no executable to put around the ranks"
+    own = [name for name in _WRAPPER_VARIABLES if name in environ]
+    if any(environ[name].source == "user" for name in own):
+        return f"unproved: {own[0]} was set by the user"
+    named = [word for word in argv if word.endswith(("orte_fork_agent", "odls_base_exec_agent"))]
+    return f"unproved: {named[0]} is on mpirun's command line" if named else None
 
 
 def _check_local(hosts: Hostfile, hostname: str) -> None:
@@ -147,6 +168,30 @@ def _check_local(hosts: Hostfile, hostname: str) -> None:
             f"{message}, wanted this container once, by a name that the others can resolve",
             remedy=f"write {hostname} instead, or localhost alone for a local run",
         )
+
+
+def _check_transport(settings: Settings, hosts: Hostfile, hostname: str) -> None:
+    """Refuse workers without an sshd: Open MPI 5 would run all ranks here and end with 0."""
+    if settings.operator.transport == "ssh" or all(is_local(h, hostname) for h in hosts.hosts):
+        return
+    raise ConfigurationError(
+        f"{settings.operator.name}: found workers that are reached by kubectl exec, wanted ssh",
+        remedy="submit a v2beta1 MPIJob or a TrainJob; MPIJOB_SHIM=off gives the plain mpirun",
+    )
+
+
+def _for_mpirun(hosts: Sequence[Host], hostname: str) -> list[Host]:
+    """Return the hosts as mpirun is told them: this container by the name it has for itself.
+
+    The name that others know may not be resolvable here yet, and mpirun would take what it
+    cannot resolve for another machine and log in there.
+    """
+    return [
+        Host(hostname, host.slots)
+        if is_local(host, hostname) and host.name not in LOCAL_NAMES
+        else host
+        for host in hosts
+    ]
 
 
 def _ranks(settings: Settings, hosts: Hostfile) -> int:

@@ -1,15 +1,19 @@
-"""The thin wrapper around each rank: torch's variables, parent-death signal, records.
+"""The thin wrapper around each rank: torch's variables, the start gate, how the rank ended.
 
 Open MPI's daemon starts this in place of the program (``orte_fork_agent`` in 4.1,
-``odls_base_exec_agent`` in 5.0). It stays as the program's parent, because only a parent learns
-how a process ended, and it writes what it learns to a file on its own host.
+``odls_base_exec_agent`` in 5.0). It tells its host's agent (agent.py) that it is there, waits at
+the gate until the launcher knows all ranks, runs the program, and stays as its parent, because
+only a parent learns how a process ended.
 
-Every rank pays for this module before its program starts: it imports no more than it must, and
-the rest only once the program runs.
+Every rank pays for this module before its program starts: it imports no more than it must.
+
+Layer: effects (processes); imports carried, run_dir.
 """
 
 from __future__ import annotations
 
+import _signal
+import _socket
 import ctypes
 import os
 import sys
@@ -32,6 +36,12 @@ _FOR_THE_PROGRAM = (_SIGHUP, _SIGINT, _SIGQUIT, _SIGUSR1, _SIGUSR2, _SIGTERM)
 """Daemons signal the whole process group: the program reacts, its wrapper waits for it."""
 
 _IGNORED_BY_PYTHON = (_SIGPIPE, _SIGXFSZ)
+_PR_SET_NAME = 15
+_COMPARED = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "OMP_NUM_THREADS")
+_COMPARED_PREFIXES = ("NCCL_", "UCX_", "GLOO_", "FI_")
+_LONGEST_VALUE = 1024
+_TERMIOS_BYTES = 256
+_LAUNCHER_GONE = 75
 _OF_THE_SESSION = frozenset({"_", "SHLVL", "PWD", "OLDPWD"})
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126
 
@@ -50,7 +60,7 @@ def rank_environ(session: Mapping[str, str], container: Mapping[str, str]) -> di
     """Return the environment of a rank.
 
     The daemon's environment lies over the container's; what ``--env`` carries lies over both;
-    torch's variables fill gaps only.
+    what the launcher has besides and torch's variables fill gaps only.
 
     Args:
         session: what the daemon gave.
@@ -63,6 +73,10 @@ def rank_environ(session: Mapping[str, str], container: Mapping[str, str]) -> di
     for name, source in _TORCH.items():
         if source in environ:
             environ.setdefault(name, environ[source])
+    prefix = carried.GAP_PREFIX
+    for name, value in session.items():
+        if name.startswith(prefix):
+            environ.setdefault(name[len(prefix) :], value)
     environ[carried.INSIDE] = "1"
     return environ
 
@@ -102,41 +116,81 @@ def main() -> NoReturn:
     run_dir = choose_run_dir(os.environ.get(carried.RUN_DIR))
     environ = rank_environ(os.environ, read_container_environ(run_dir))
     libc = ctypes.CDLL(None)
+    libc.prctl(_PR_SET_NAME, carried.WRAPPER_NAME.encode(), 0, 0, 0)
     _die_with_parent(libc, os.getppid())
     program = find_program(argv[0], environ.get("PATH", os.defpath)) if argv else None
-    started = (time.time(), time.monotonic())
+    agent = _Agent.connect(run_dir, environ)
+    streams = _Streams.make(libc) if agent and environ.get(carried.STREAMS) != "mpirun" else None
+    if agent:
+        _add_places(environ, run_dir)
+        agent.tell_start(environ, streams, found=program is not None)
+        if streams:
+            streams.close_reading_ends()
+        agent.wait_for_go()
     if program is None:
         child, status = 0, _NOT_FOUND << 8
-        _complain(environ, f"program not found: {argv[0] if argv else '(none)'}")
+        message = f"program not found: {argv[0] if argv else '(none)'}"
+        _complain(environ, message, streams.errors if streams else 2)
     else:
-        former = [(s, libc.signal(s, ctypes.c_void_p(_SIG_IGN))) for s in _FOR_THE_PROGRAM]
-        wrapper = os.getpid()
-        child = os.fork()
-        if child == 0:
-            _die_with_parent(libc, wrapper)
-            _exec(libc, former, program, argv, environ)
-    records = _Records(run_dir, environ, child)
-    records.write("start", started)
-    if child:
+        child = _start(libc, program, argv, environ, streams)
+        if agent:
+            agent.tell("running", pid=child)
         _leave_streams_to_the_program()
+        if streams:
+            streams.close_writing_ends()
         status = os.waitpid(child, 0)[1]
-    records.write_exit(status)
+    if agent:
+        agent.tell_exit(status)
+        agent.wait_while_held()
     _end_alike(libc, status)
 
 
-def _exec(
+def _start(
     libc: ctypes.CDLL,
-    former: list[tuple[int, int]],
     program: str,
     argv: list[str],
     environ: dict[str, str],
-) -> NoReturn:
-    """Become the program, with the signal dispositions that the daemon gave."""
+    streams: _Streams | None,
+) -> int:
+    """Start the program as our child and return its pid.
+
+    Signals for it wait until it has its own dispositions: a SIGTERM must not get lost in between.
+    """
+    mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, _FOR_THE_PROGRAM)
+    former = [(s, libc.signal(s, ctypes.c_void_p(_SIG_IGN))) for s in _FOR_THE_PROGRAM]
+    wrapper = os.getpid()
+    child = os.fork()
+    if child == 0:
+        _die_with_parent(libc, wrapper)
+        if streams:
+            streams.become_standard()
+        _take_back_signals(libc, former)
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
+        _exec(program, argv, environ)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
+    return child
+
+
+def _add_places(environ: dict[str, str], run_dir: str) -> None:
+    """Tell the program where it may write its step, and how it learns that it is to end."""
+    attempt, rank = environ[carried.ATTEMPT], environ.get("OMPI_COMM_WORLD_RANK", "0")
+    environ[carried.PROGRESS_FILE] = carried.progress_file(run_dir, attempt, rank)
+    environ[carried.PREEMPTION_FILE] = carried.preemption_file(run_dir, attempt)
+
+
+def _take_back_signals(libc: ctypes.CDLL, former: list[tuple[int, int]]) -> None:
+    """Give the program the signal dispositions that the daemon gave."""
     for number, disposition in former:
         kept = _SIG_IGN if disposition == _SIG_IGN else _SIG_DFL
         libc.signal(number, ctypes.c_void_p(kept))
     for number in _IGNORED_BY_PYTHON:
         libc.signal(number, ctypes.c_void_p(_SIG_DFL))
+    # the first word of an ending job: who does not know it must not die of it
+    libc.signal(_SIGUSR1, ctypes.c_void_p(_SIG_IGN))
+
+
+def _exec(program: str, argv: list[str], environ: dict[str, str]) -> NoReturn:
+    """Become the program."""
     try:
         os.execve(program, argv, environ)  # noqa: S606 - the program that the job is for
     except OSError as error:
@@ -151,10 +205,10 @@ def _die_with_parent(libc: ctypes.CDLL, parent: int) -> None:
         os._exit(128 + _SIGKILL)
 
 
-def _complain(environ: Mapping[str, str], message: str) -> None:
+def _complain(environ: Mapping[str, str], message: str, descriptor: int = 2) -> None:
     rank = environ.get("OMPI_COMM_WORLD_RANK", "?")
     line = f"mpijob: rank {rank} on {os.uname().nodename}: {message}\n"
-    os.write(2, line.encode(errors="backslashreplace"))
+    os.write(descriptor, line.encode(errors="backslashreplace"))
 
 
 def _leave_streams_to_the_program() -> None:
@@ -177,45 +231,143 @@ def _end_alike(libc: ctypes.CDLL, status: int) -> NoReturn:
     os._exit(os.WEXITSTATUS(status))
 
 
-class _Records:
-    """Appends this rank's lines to its host's file; a line is one write, so lines never mix."""
+class _Streams:
+    """The program's stdout and stderr, whose other ends go to the agent.
 
-    def __init__(self, run_dir: str, environ: Mapping[str, str], pid: int) -> None:
-        self._path = carried.records_file(run_dir, environ.get(carried.ATTEMPT, "none"))
-        self._same = {
-            "rank": int(environ.get("OMPI_COMM_WORLD_RANK", "-1")),
-            "world_size": int(environ.get("OMPI_COMM_WORLD_SIZE", "-1")),
-            "local_rank": int(environ.get("OMPI_COMM_WORLD_LOCAL_RANK", "-1")),
-            "host": os.uname().nodename,
-            "pid": pid,
-            "boot_id": _read("/proc/sys/kernel/random/boot_id").strip(),
-        }
-        self._oom_kills = _oom_kills()
+    stdout is a terminal in raw mode, as under Open MPI itself, so that programs flush line by
+    line; where no terminal can be had it is a pipe.
+    """
 
-    def write(self, event: str, times: tuple[float, float], **more: object) -> None:
-        import json  # only now: the program runs already
+    def __init__(self, reading: tuple[int, int], writing: tuple[int, int]) -> None:
+        self.reading = reading
+        self._writing = writing
 
-        wall, monotonic = times
-        line = {"event": event, **self._same, "time": wall, "monotonic": monotonic, **more}
+    @classmethod
+    def make(cls, libc: ctypes.CDLL) -> _Streams:
+        errors = os.pipe()
         try:
-            os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-            descriptor = os.open(self._path, flags, 0o600)
-            os.write(descriptor, json.dumps(line).encode() + b"\n")
-            os.close(descriptor)
-        except OSError as error:
-            message = f"mpijob: no record of rank {self._same['rank']}: {error}\n"
-            os.write(2, message.encode())
+            output = os.openpty()
+        except OSError:
+            output = os.pipe()
+        else:
+            settings = ctypes.create_string_buffer(_TERMIOS_BYTES)
+            libc.tcgetattr(output[1], settings)
+            libc.cfmakeraw(settings)
+            libc.tcsetattr(output[1], 0, settings)
+        return cls((output[0], errors[0]), (output[1], errors[1]))
 
-    def write_exit(self, status: int) -> None:
-        signalled = os.WIFSIGNALED(status)
-        self.write(
-            "exit",
-            (time.time(), time.monotonic()),
-            exit_code=None if signalled else os.WEXITSTATUS(status),
-            signal=os.WTERMSIG(status) if signalled else None,
-            oom_kills=_oom_kills() - self._oom_kills if signalled else 0,
-        )
+    def close_reading_ends(self) -> None:
+        for descriptor in self.reading:
+            os.close(descriptor)
+
+    def close_writing_ends(self) -> None:
+        for descriptor in self._writing:
+            os.close(descriptor)
+
+    def become_standard(self) -> None:
+        for standard, descriptor in zip((1, 2), self._writing, strict=True):
+            os.dup2(descriptor, standard)
+
+    @property
+    def errors(self) -> int:
+        """The end of stderr that the program has."""
+        return self._writing[1]
+
+
+class _Agent:
+    """This host's agent, as the wrapper talks to it: one packet is one message.
+
+    A message is ``event`` and ``name=value`` fields with NUL between them: json would cost each
+    rank some milliseconds.
+    """
+
+    def __init__(self, connection: _socket.socket) -> None:
+        self._connection = connection
+        self._oom_kills = _oom_kills()
+        self._held = False
+
+    @classmethod
+    def connect(cls, run_dir: str, environ: Mapping[str, str]) -> _Agent | None:
+        """Return the agent of this attempt, or None if there is none on this host."""
+        attempt = environ.get(carried.ATTEMPT)
+        if not attempt:
+            return None
+        connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+        try:
+            # by descriptor: the name of a socket has 107 bytes at most, a path may have more
+            directory = os.open(run_dir, os.O_PATH)
+            connection.connect(f"/proc/self/fd/{directory}/{carried.agent_socket(attempt)}")
+            os.close(directory)
+        except OSError:
+            connection.close()
+            return None
+        return cls(connection)
+
+    def tell_start(
+        self, environ: Mapping[str, str], streams: _Streams | None, *, found: bool
+    ) -> None:
+        compared = {
+            f"env.{name}": value[:_LONGEST_VALUE]
+            for name, value in environ.items()
+            if name in _COMPARED or name.startswith(_COMPARED_PREFIXES)
+        }
+        fields = {
+            "rank": environ.get("OMPI_COMM_WORLD_RANK", "-1"),
+            "world_size": environ.get("OMPI_COMM_WORLD_SIZE", "-1"),
+            "local_rank": environ.get("OMPI_COMM_WORLD_LOCAL_RANK", "-1"),
+            "found": int(found),
+            "job": environ.get("PMIX_NAMESPACE") or environ.get("OMPI_MCA_orte_ess_jobid", ""),
+            **compared,
+        }
+        self.tell("start", descriptors=streams.reading if streams else (), **fields)
+
+    def tell_exit(self, status: int) -> None:
+        if os.WIFSIGNALED(status):
+            kills = _oom_kills() - self._oom_kills
+            self.tell("exit", signal=os.WTERMSIG(status), oom_kills=kills)
+        else:
+            self.tell("exit", exit_code=os.WEXITSTATUS(status))
+
+    def tell(self, event: str, *, descriptors: tuple[int, ...] = (), **fields: object) -> None:
+        fields = {"time": time.time(), "monotonic": time.monotonic(), **fields}
+        text = "\0".join([event, *(f"{name}={value}" for name, value in fields.items())])
+        rights = b"".join(d.to_bytes(4, sys.byteorder) for d in descriptors)
+        ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)] if rights else []
+        with suppress_os_error():
+            self._connection.sendmsg([os.fsencode(text)], ancillary)
+
+    def wait_for_go(self) -> None:
+        """Wait until the launcher knows where all ranks are; end if it is gone."""
+        while (told := self._receive()) != carried.GO:
+            if told == b"":
+                os.write(2, b"mpijob: this host's agent is gone, and with it the launcher\n")
+                os._exit(_LAUNCHER_GONE)
+            self._held = told == carried.HOLD
+
+    def wait_while_held(self) -> None:
+        """Stay until the others have ended, if the job is being ended: else mpirun kills them."""
+        held = self._held
+        self._connection.setblocking(held)
+        while (told := self._receive()) not in (b"", carried.RELEASE):
+            held = held or told == carried.HOLD
+            self._connection.setblocking(held)
+
+    def _receive(self) -> bytes:
+        """Return the next message; nothing if the agent is gone or has said nothing."""
+        try:
+            return self._connection.recv(64)
+        except OSError:
+            return b""
+
+
+class suppress_os_error:  # noqa: N801 - as contextlib.suppress, whose import costs a millisecond
+    """Leave out what the agent, if it is gone, can not be told."""
+
+    def __enter__(self) -> None:
+        """Do nothing."""
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        return kind is not None and issubclass(kind, OSError)
 
 
 def _oom_kills() -> int:

@@ -4,14 +4,16 @@ Layer: effects (threads, clock); imports errors and probes.ssh.
 """
 
 import heapq
+import queue
 import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 from mpijob_runtime.errors import ConfigurationError, HostsNotReadyError
-from mpijob_runtime.probes.ssh import HostRefusal, SshConnection
+from mpijob_runtime.probes.ssh import HostRefusal
 
 MOST_THREADS = 64
 """Hosts probed at one time; 16 to 64 threads are equally fast on two cores (measured)."""
@@ -24,10 +26,21 @@ As long as cluster name services cache an address that now is another pod's (Cor
 
 _FIRST_DELAY_SECONDS = 0.05
 _DELAY_FACTOR = 1.6
+_SHORTEST_DELAY_SECONDS = 0.2
+_MOST_PROBES_EACH_SECOND = 160.0
+_PATIENT_PROBES_EACH_SECOND = 40.0
 _PATIENT_AFTER_SECONDS = 120.0
 _PATIENT_DELAY_SECONDS = 2.0
 
-Connect = Callable[[str], SshConnection]
+
+class Closable(Protocol):
+    """What is kept of a host that is ready."""
+
+    def close(self) -> None:
+        """Give it up."""
+
+
+Kept = TypeVar("Kept", bound=Closable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,23 +62,30 @@ class HostChange:
     waited_seconds: float
 
 
-def longest_delay_seconds(hosts: int, *, waited_seconds: float) -> float:
+def longest_delay_seconds(missing: int, *, waited_seconds: float) -> float:
     """Return the longest pause between two probes of one host.
 
-    Short enough that 64 hosts are seen within half a second of their start; longer for more
-    hosts and once a wait has become a queue, to spare the cluster's name service.
+    Few missing hosts are asked so often that each is seen within half a second of its start, after
+    however long a wait. Many share 160 questions a second, and 40 once a wait has become a queue,
+    to spare the cluster's name service.
+
+    Args:
+        missing: hosts that are not ready.
+        waited_seconds: since the wait began.
     """
-    quick = 0.4 * max(1.0, hosts / MOST_THREADS)
-    return max(quick, _PATIENT_DELAY_SECONDS) if waited_seconds > _PATIENT_AFTER_SECONDS else quick
+    quick = max(_SHORTEST_DELAY_SECONDS, missing / _MOST_PROBES_EACH_SECOND)
+    if waited_seconds <= _PATIENT_AFTER_SECONDS:
+        return quick
+    return max(quick, min(_PATIENT_DELAY_SECONDS, missing / _PATIENT_PROBES_EACH_SECOND))
 
 
 def wait_for_hosts(
     hosts: Sequence[str],
-    connect: Connect,
+    connect: Callable[[str], Kept],
     *,
     timeout_seconds: float,
     on_change: Callable[[HostChange], None] = lambda _change: None,
-) -> dict[str, SshConnection]:
+) -> dict[str, Kept]:
     """Log in to all hosts, trying again until the deadline.
 
     Args:
@@ -75,7 +95,7 @@ def wait_for_hosts(
         on_change: called in a probing thread, one call at a time.
 
     Returns:
-        An open connection for each host.
+        What ``connect`` gave for each host.
 
     Raises:
         HostsNotReadyError: if the deadline passes.
@@ -85,13 +105,13 @@ def wait_for_hosts(
     return wait.run()
 
 
-class _Wait:
-    """One wait: a queue of probes by due time, worked on by a few threads."""
+class _Wait(Generic[Kept]):
+    """One wait: probes by due time, handed out by the waiting thread to a few others."""
 
     def __init__(
         self,
         hosts: Sequence[str],
-        connect: Connect,
+        connect: Callable[[str], Kept],
         *,
         timeout_seconds: float,
         on_change: Callable[[HostChange], None],
@@ -106,11 +126,12 @@ class _Wait:
         self._delays = dict.fromkeys(hosts, _FIRST_DELAY_SECONDS)
         self._refusals: dict[str, HostRefusal] = {}
         self._refused_since: dict[str, float] = {}
-        self._ready: dict[str, SshConnection] = {}
+        self._ready: dict[str, Kept] = {}
         self._failure: BaseException | None = None
+        self._probes: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._over = False
 
-    def run(self) -> dict[str, SshConnection]:
+    def run(self) -> dict[str, Kept]:
         threads = [
             threading.Thread(target=self._work, daemon=True, name=f"probe-{number}")
             for number in range(min(MOST_THREADS, len(self._hosts)))
@@ -119,16 +140,31 @@ class _Wait:
             thread.start()
         try:
             with self._changed:
-                self._changed.wait_for(self._is_over, timeout=self._timeout_seconds)
+                self._hand_out()
                 self._over = True
-                self._changed.notify_all()
             self._raise_if_missing()
         except BaseException:
             self._over = True
             for connection in list(self._ready.values()):
                 connection.close()
             raise
+        finally:
+            for _ in threads:
+                self._probes.put(None)
         return {host: self._ready[host] for host in self._hosts}
+
+    def _hand_out(self) -> None:
+        """Hand each host to the threads when it is due, until all is over or the time is.
+
+        One thread waits for what is due and wakes one other: if all did, they would wake each other
+        for each of 1,000 hosts.
+        """
+        deadline = self._began + self._timeout_seconds
+        while not self._is_over() and (now := time.monotonic()) < deadline:
+            while self._due and self._due[0][0] <= now:
+                self._probes.put(heapq.heappop(self._due)[2])
+            next_due = self._due[0][0] if self._due else deadline
+            self._changed.wait(min(next_due, deadline) - now)
 
     def _is_over(self) -> bool:
         return self._failure is not None or len(self._ready) == len(self._hosts)
@@ -148,13 +184,13 @@ class _Wait:
         return {h: str(self._refusals.get(h, "tcp: no answer yet")) for h in missing}
 
     def _work(self) -> None:
-        while (host := self._next()) is not None:
+        while (host := self._probes.get()) is not None and not self._over:
             try:
                 self._probe(host)
             except BaseException as error:  # noqa: BLE001 - a thread must not swallow a bug
                 with self._changed:
                     self._failure = error
-                    self._changed.notify_all()
+                    self._changed.notify()
                 return
 
     def _probe(self, host: str) -> None:
@@ -165,24 +201,15 @@ class _Wait:
         else:
             self._note_ready(host, connection)
 
-    def _next(self) -> str | None:
-        """Return the next host to probe, when it is due; None when all is over."""
-        with self._changed:
-            while not self._over and not self._is_over():
-                pause = self._due[0][0] - time.monotonic() if self._due else None
-                if pause is not None and pause <= 0:
-                    return heapq.heappop(self._due)[2]
-                self._changed.wait(pause)
-        return None
-
-    def _note_ready(self, host: str, connection: SshConnection) -> None:
+    def _note_ready(self, host: str, connection: Kept) -> None:
         with self._changed:
             if self._over:
                 connection.close()
                 return
             self._ready[host] = connection
             self._tell(host, None)
-            self._changed.notify_all()
+            if self._is_over():
+                self._changed.notify()
 
     def _note_refusal(self, host: str, refusal: HostRefusal) -> None:
         with self._changed:
@@ -198,13 +225,14 @@ class _Wait:
             elif now - self._refused_since.setdefault(host, now) >= LASTING_SECONDS:
                 self._failure = _lasting(self._refusals, self._refused_since)
             self._plan_next(host, now)
-            self._changed.notify_all()
+            self._changed.notify()
 
     def _plan_next(self, host: str, now: float) -> None:
         delay = self._delays[host]
-        most = longest_delay_seconds(len(self._hosts), waited_seconds=now - self._began)
+        missing = len(self._hosts) - len(self._ready)
+        most = longest_delay_seconds(missing, waited_seconds=now - self._began)
         self._delays[host] = min(delay * _DELAY_FACTOR, most)
-        due = now + delay * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
+        due = now + min(delay, most) * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
         heapq.heappush(self._due, (due, 0, host))
 
     def _tell(self, host: str, refusal: HostRefusal | None) -> None:

@@ -9,6 +9,8 @@ import os
 
 _PLACES = ("/dev/shm", "/tmp")  # noqa: S108 - shared places; ours is made 0700 and checked
 
+_ROOM_BYTES = 1 << 20
+
 
 def choose_run_dir(given: str | None) -> str:
     """Return the directory that was given, else ``mpijob-UID-HOSTNAME`` in memory or /tmp.
@@ -20,3 +22,12 @@ def choose_run_dir(given: str | None) -> str:
         return given
     place = next((p for p in _PLACES if os.access(p, os.W_OK | os.X_OK)), _PLACES[-1])
     return f"{place}/mpijob-{os.geteuid()}-{os.uname().nodename}"
+
+
+def takes_files(directory: str) -> bool:
+    """Tell whether files can be made in a directory: the right to, and a megabyte of room."""
+    try:
+        found = os.statvfs(directory)
+    except OSError:
+        return False
+    return os.access(directory, os.W_OK) and found.f_bavail * found.f_frsize >= _ROOM_BYTES

@@ -10,11 +10,14 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from types import MappingProxyType
+from typing import Literal
 
 from mpijob_runtime.carried import INSIDE
 from mpijob_runtime.errors import UsageError
-from mpijob_runtime.operators import Operator, recognise_operator
+from mpijob_runtime.masking import is_secret
+from mpijob_runtime.operators import VOLCANO_HOSTS, Operator, recognise_operator
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +56,53 @@ VARIABLES = (
         "--grace",
     ),
     SettingVariable("MPIJOB_REPORT", "none", "Path for the outcome as JSON.", "--report"),
+    SettingVariable(
+        "MPIJOB_OUTPUT",
+        "prefix; plain under the mpirun shim",
+        "Form of the ranks' lines: prefix, plain, json, or mpirun for mpirun's own.",
+        "--output",
+    ),
+    SettingVariable("MPIJOB_LOG_DIR", "none", "Directory for one log file a rank.", "--log-dir"),
+    SettingVariable(
+        "MPIJOB_STALL_TIMEOUT",
+        "0, never",
+        "Seconds without progress of any rank after which the ranks' stacks are shown.",
+        "--stall-timeout",
+    ),
+    SettingVariable(
+        "MPIJOB_STALL_ACTION",
+        "fail",
+        "What follows then: fail ends the job with 75, report lets it go on.",
+        "--stall-action",
+    ),
+    SettingVariable(
+        "MPIJOB_DISTINCT_NODES",
+        "off",
+        "on makes two hosts on the same physical node an error.",
+        "--distinct-nodes",
+    ),
+    SettingVariable(
+        "MPIJOB_ENV",
+        "none",
+        "Names and patterns of the launcher's variables for the ranks, with commas between.",
+        "--env",
+    ),
+    SettingVariable(
+        "MPIJOB_WORKER_IDLE_TIMEOUT",
+        "0, never",
+        "Seconds without a job, after its first, after which a worker ends by itself.",
+    ),
     SettingVariable("MPIJOB_SSH_PORT", "2222", "Port of sshd on the workers."),
     SettingVariable(
         "MPIJOB_SSH_DIR",
         "~/.ssh, /root/.ssh, then the mount table",
         "Directory that holds the job's ssh key.",
+    ),
+    SettingVariable(
+        "MPIJOB_HOST_NAMES",
+        "the host's name and what /etc/hosts calls it",
+        "More names of a worker, with commas between; its host key is certified for them, "
+        "e.g. with hostNetwork.",
     ),
     SettingVariable(
         "MPIJOB_RUN_DIR",
@@ -83,6 +128,18 @@ VARIABLES = (
 )
 """Every variable that this package reads from a container's environment."""
 
+Form = Literal["prefix", "plain", "json", "mpirun"]
+_FORMS: dict[str, Form] = {
+    "prefix": "prefix",
+    "plain": "plain",
+    "json": "json",
+    "mpirun": "mpirun",
+}
+FORMS = tuple(_FORMS)
+"""Forms of the ranks' lines: ``[3 worker-1] line``, the line alone, an object, mpirun's own."""
+
+STALL_ACTIONS = ("fail", "report")
+
 RANK_WRAPPER = "/usr/local/lib/mpijob/rank"
 """Where the images have the wrapper around each rank."""
 
@@ -91,6 +148,7 @@ _MASTER_PORT = 29500
 _LARGEST_PORT = 65535
 _PORT_DIGITS = 5
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9._/-]*")
+_HOST_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,252}")
 _LONGEST_SECONDS = 30 * 24 * 3600.0
 
 
@@ -105,7 +163,12 @@ class Flags:
         timeout_seconds: ``--timeout``.
         grace_seconds: ``--grace``.
         report: ``--report``.
-        env: ``--env`` items, ``NAME`` or ``NAME=VALUE``.
+        output: ``--output``.
+        log_dir: ``--log-dir``.
+        stall_timeout_seconds: ``--stall-timeout``.
+        stall_action: ``--stall-action``.
+        distinct_nodes: ``--distinct-nodes``.
+        env: ``--env`` items, ``NAME``, ``PATTERN*`` or ``NAME=VALUE``.
     """
 
     ranks: int | None = None
@@ -114,6 +177,11 @@ class Flags:
     timeout_seconds: float | None = None
     grace_seconds: float | None = None
     report: str | None = None
+    output: str | None = None
+    log_dir: str | None = None
+    stall_timeout_seconds: float | None = None
+    stall_action: str | None = None
+    distinct_nodes: bool = False
     env: tuple[str, ...] = ()
 
 
@@ -125,16 +193,24 @@ class Settings:
         operator: what the operator gave.
         environ: the whole environment, as given.
         hostfile: path to read hosts from, or None.
-        host: text of ``--host``, which wins over the hostfile, or None.
+        host: text of ``--host`` or of the operator's list, which wins over the hostfile, or None.
+        host_source: where that text is from, for messages.
         ranks: how many ranks, or None for all slots.
         forwarded: variables for the ranks, name to value.
         timeout_seconds: how long hosts may take to come.
         start_timeout_seconds: how long mpirun may take to start a rank.
         grace_seconds: how long ranks may take to end.
         report: path for the outcome as JSON, or None.
+        output: form of the ranks' lines.
+        log_dir: directory for one log file a rank, or None.
+        stall_timeout_seconds: how long no rank may make progress; 0 for ever.
+        stall_action: ``fail`` or ``report``.
+        idle_timeout_seconds: how long a worker stays after its first job; 0 for ever.
+        distinct_nodes: whether hosts must be on different physical nodes.
         termination_log: path for the outcome in words.
         ssh_port: port of sshd on the workers.
         ssh_dir: where the key is, or None to look for it.
+        host_names: names of this worker that it cannot know by itself.
         run_dir: directory for private files, or None for the default.
         rank_wrapper: executable around each rank, or None for none.
         mpirun: the mpirun to use, or None to look on PATH.
@@ -149,15 +225,23 @@ class Settings:
     environ: Mapping[str, str] = field(repr=False)
     hostfile: str | None
     host: str | None
+    host_source: str
     ranks: int | None
     forwarded: Mapping[str, str]
     timeout_seconds: float
     start_timeout_seconds: float
     grace_seconds: float
     report: str | None
+    output: Form
+    log_dir: str | None
+    stall_timeout_seconds: float
+    stall_action: str
+    idle_timeout_seconds: float
+    distinct_nodes: bool
     termination_log: str
     ssh_port: int
     ssh_dir: str | None
+    host_names: tuple[str, ...]
     run_dir: str | None
     rank_wrapper: str | None
     mpirun: str | None
@@ -174,6 +258,8 @@ class Settings:
         *,
         flags: Flags | None = None,
         hostfile_exists: bool = False,
+        output: Form = "prefix",
+        program: str = "",
     ) -> "Settings":
         """Resolve flags, variables and what the operator gave.
 
@@ -181,30 +267,48 @@ class Settings:
             environ: the container's environment.
             flags: the command line's words.
             hostfile_exists: whether the operator's hostfile is mounted.
+            output: the form of the ranks' lines if nothing asks for one.
+            program: what this container runs, where that tells its role: ``sshd``.
 
         Raises:
             UsageError: if a flag or variable has a value that cannot be.
         """
         flags = flags or Flags()
-        operator = recognise_operator(environ, hostfile_exists=hostfile_exists)
+        operator = recognise_operator(environ, hostfile_exists=hostfile_exists, program=program)
         read = _Reader(environ)
+        hostfile = flags.hostfile or read.text("MPIJOB_HOSTFILE")
+        listed = None if hostfile else operator.host_list
         if flags.ranks is not None and flags.ranks < 1:
             message = f"-n {flags.ranks}: found {flags.ranks} ranks, wanted at least 1"
             raise UsageError(message)
         return cls(
             operator=operator,
             environ=MappingProxyType(dict(environ)),
-            hostfile=flags.hostfile or read.text("MPIJOB_HOSTFILE") or operator.hostfile,
-            host=flags.host,
+            hostfile=hostfile or operator.hostfile,
+            host=listed if flags.host is None else flags.host,
+            host_source=VOLCANO_HOSTS if listed and flags.host is None else "--host",
             ranks=flags.ranks,
-            forwarded=parse_env_flags(flags.env, environ),
+            forwarded={
+                **matching_variables(environ, read.words("MPIJOB_ENV")),
+                **parse_env_flags(flags.env, environ),
+            },
             timeout_seconds=read.seconds("MPIJOB_TIMEOUT", 600.0, flags.timeout_seconds),
             start_timeout_seconds=read.seconds("MPIJOB_START_TIMEOUT", 300.0, None),
             grace_seconds=read.seconds("MPIJOB_GRACE", 20.0, flags.grace_seconds),
             report=flags.report or read.text("MPIJOB_REPORT"),
+            output=_FORMS[read.choice("MPIJOB_OUTPUT", (output, *FORMS), flags.output)],
+            log_dir=flags.log_dir or read.text("MPIJOB_LOG_DIR"),
+            stall_timeout_seconds=read.seconds(
+                "MPIJOB_STALL_TIMEOUT", 0.0, flags.stall_timeout_seconds
+            ),
+            stall_action=read.choice("MPIJOB_STALL_ACTION", STALL_ACTIONS, flags.stall_action),
+            idle_timeout_seconds=read.seconds("MPIJOB_WORKER_IDLE_TIMEOUT", 0.0, None),
+            distinct_nodes=flags.distinct_nodes
+            or read.choice("MPIJOB_DISTINCT_NODES", ("off", "on")) == "on",
             termination_log=read.text("MPIJOB_TERMINATION_LOG") or "/dev/termination-log",
             ssh_port=read.port("MPIJOB_SSH_PORT", _SSH_PORT),
             ssh_dir=read.text("MPIJOB_SSH_DIR"),
+            host_names=read.host_names("MPIJOB_HOST_NAMES"),
             run_dir=read.plain_path("MPIJOB_RUN_DIR"),
             rank_wrapper=environ.get("MPIJOB_RANK_WRAPPER", RANK_WRAPPER) or None,
             mpirun=read.text("MPIJOB_MPIRUN"),
@@ -237,6 +341,14 @@ class _Reader:
             raise self._wrong(name, text, "an absolute path of letters, digits, '.', '_', '-', '/'")
         return text
 
+    def host_names(self, name: str) -> tuple[str, ...]:
+        """Return names or addresses, given with commas or blanks between."""
+        names = self._environ.get(name, "").replace(",", " ").split()
+        for text in names:
+            if not _HOST_NAME.fullmatch(text):
+                raise self._wrong(name, text, "host names or addresses with commas between")
+        return tuple(names)
+
     def seconds(self, name: str, default: float, flag: float | None) -> float:
         text = self._environ.get(name) if flag is None else str(flag)
         if not text:
@@ -258,8 +370,11 @@ class _Reader:
             raise self._wrong(name, text, f"a port from 1 to {_LARGEST_PORT}")
         return int(text)
 
-    def choice(self, name: str, choices: Sequence[str]) -> str:
-        text = self._environ.get(name) or choices[0]
+    def words(self, name: str) -> tuple[str, ...]:
+        return tuple(w for w in self._environ.get(name, "").replace(",", " ").split() if w)
+
+    def choice(self, name: str, choices: Sequence[str], flag: str | None = None) -> str:
+        text = flag or self._environ.get(name) or choices[0]
         if text not in choices:
             raise self._wrong(name, text, " or ".join(choices))
         return text
@@ -272,19 +387,41 @@ class _Reader:
 
 
 def parse_env_flags(items: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that ``--env NAME[=VALUE]`` items name, with their values.
+    """Return the variables that ``--env NAME``, ``PATTERN*`` and ``NAME=VALUE`` items ask for.
+
+    A pattern leaves out secrets; a secret that is named is an error, because what goes to the
+    ranks passes mpirun, its daemons and their logs.
 
     Raises:
-        UsageError: for an impossible name, or a NAME that is not set here.
+        UsageError: for an impossible name, a secret, or a NAME that is not set here.
     """
     forwarded: dict[str, str] = {}
     for item in items:
         name, equals, value = item.partition("=")
+        if not equals and _is_pattern(name):
+            forwarded |= matching_variables(environ, (name,))
+            continue
         if not name.isidentifier() or not name.isascii():
-            message = f"--env {item!r}: found {name!r}, wanted NAME or NAME=VALUE"
+            message = f"--env {item!r}: found {name!r}, wanted NAME, PATTERN* or NAME=VALUE"
             raise UsageError(message)
+        if is_secret(name):
+            remedy = "give it to the workers in their spec, by env.valueFrom.secretKeyRef"
+            raise UsageError(f"--env {name}: a secret is not forwarded", remedy=remedy)
         if not equals and name not in environ:
             message = f"--env {name}: not set in the launcher's environment"
             raise UsageError(message, remedy=f"give a value: --env {name}=VALUE")
         forwarded[name] = value if equals else environ[name]
     return forwarded
+
+
+def matching_variables(environ: Mapping[str, str], patterns: Sequence[str]) -> dict[str, str]:
+    """Return the variables whose names match a pattern, without secrets."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if any(fnmatchcase(name, pattern) for pattern in patterns) and not is_secret(name)
+    }
+
+
+def _is_pattern(text: str) -> bool:
+    return bool(set(text) & set("*?["))

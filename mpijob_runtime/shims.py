@@ -33,7 +33,7 @@ def mpirun() -> int:
 def sshd() -> int:
     """Run a worker's ``sshd …`` under supervision, with the job's key."""
     arguments = sys.argv[1:]
-    settings = _read_settings()
+    settings = _read_settings(program="sshd")
     from mpijob_runtime import worker
     from mpijob_runtime.console import Console
     from mpijob_runtime.errors import MpiJobError
@@ -71,12 +71,15 @@ def entrypoint() -> NoReturn:
         sys.exit(127 if isinstance(error, FileNotFoundError) else 126)
 
 
-def _read_settings() -> Settings:
+def _read_settings(program: str = "") -> Settings:
     from mpijob_runtime.console import Console
     from mpijob_runtime.errors import MpiJobError
 
     try:
-        return Settings.from_environ(os.environ, hostfile_exists=os.path.exists(HOSTFILE))
+        exists = os.path.exists(HOSTFILE)
+        return Settings.from_environ(
+            os.environ, hostfile_exists=exists, output="plain", program=program
+        )
     except MpiJobError as error:
         Console(log_format=read_log_format(os.environ)).error(str(error))
         sys.exit(error.exit_code)

@@ -54,6 +54,11 @@ class Placement:
         self._names = {short_name(n): n for n in planned} | {n: n for n in planned} | dict(aliases)
         self._placed: dict[str, set[int]] = {name: set() for name in planned}
 
+    @property
+    def planned(self) -> Mapping[str, int]:
+        """Host -> slots, as planned."""
+        return self._planned
+
     def add(self, start: RankRecord) -> bool:
         """Take a rank's start and return whether it is in a wrong place."""
         name = self._names.get(start.host) or self._names.get(short_name(start.host), start.host)

@@ -4,7 +4,7 @@ Open MPI's own ending is not enough: 5.0 ignores SIGTERM while an ssh hangs, and
 children or ranks when mpirun is killed. So the program gets a session of its own, orphans come
 back to us, and what outlives the program is ended here.
 
-Layer: effects (processes, signals); imports nothing of ours.
+Layer: effects (processes, signals); imports processes.
 """
 
 import ctypes
@@ -15,16 +15,19 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import FrameType
+from typing import cast
+
+from mpijob_runtime import processes
 
 _PR_SET_CHILD_SUBREAPER = 36
 _FORWARDED = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH)
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 _POLL_SECONDS = 0.2
 _LEFTOVER_SECONDS = 2.0
-_UNKILLABLE_SECONDS = 5.0
 
 
 @dataclass(slots=True)
@@ -51,6 +54,27 @@ class Ending:
         return self.returncode if self.returncode >= 0 else 128 - self.returncode
 
 
+class Companion:
+    """What is asked while a program runs; this one has no wishes."""
+
+    def on_signal(self, number: signal.Signals) -> float:
+        """Take note of the first ending signal, outside of the signal handler.
+
+        Returns:
+            For how many seconds the program itself is not to be told yet.
+        """
+        del number
+        return 0.0
+
+    def on_tick(self) -> bool:
+        """Do what is due, several times a second, and return whether the program is to end."""
+        return False
+
+    def spared(self) -> Collection[int]:
+        """Return pids of other children, which are not to be ended with the program."""
+        return ()
+
+
 class Supervisor:
     """Runs one program to its end, whatever happens meanwhile.
 
@@ -59,7 +83,8 @@ class Supervisor:
         environ: its whole environment.
         grace_seconds: between the first ending signal and SIGKILL.
         leftover_seconds: how long what outlives the program has between SIGTERM and SIGKILL.
-        on_signal: called once, outside of the signal handler, at the first ending signal.
+        companion: what is asked while the program runs.
+        stderr: descriptor for the program's stderr, closed here once it has it; None for ours.
     """
 
     def __init__(
@@ -69,23 +94,58 @@ class Supervisor:
         *,
         grace_seconds: float,
         leftover_seconds: float = _LEFTOVER_SECONDS,
-        on_signal: Callable[[signal.Signals], None] = lambda _signal: None,
+        companion: Companion | None = None,
+        stderr: int | None = None,
     ) -> None:
         self._argv = tuple(argv)
         self._environ = dict(environ)
         self._grace_seconds = grace_seconds
         self._leftover_seconds = leftover_seconds
-        self._on_signal = on_signal
+        self._companion = companion or Companion()
+        self._stderr = stderr
         self._ending = Ending()
+        self._told = False
+        self._tell_at: float | None = None
         self._deadline: float | None = None
         self._to_pass_on: list[signal.Signals] = []
+        self._child: subprocess.Popen[bytes] | None = None
 
     def stop(self) -> None:
         """Ask for the program's end, as a SIGTERM would; safe from any thread."""
         self._ending.stopped = True
 
+    @property
+    def stopping(self) -> bool:
+        """Whether the program has been told to end, or is about to be."""
+        return self._ending.stopped or bool(self._ending.signals)
+
+    def start(self) -> None:
+        """Start the program, before ``run`` watches it.
+
+        Raises:
+            OSError: if it cannot be started.
+        """
+        if shutil.which(self._argv[0]) is None:
+            raise FileNotFoundError(errno.ENOENT, "no such program", self._argv[0])
+        become_subreaper()
+        self._child = subprocess.Popen(  # noqa: S603 - argv is a tuple, decided by the plan
+            (*_dying_with_us(), *self._argv),
+            env=self._environ,
+            start_new_session=True,
+            stderr=self._stderr,
+        )
+        if self._stderr is not None:
+            os.close(self._stderr)
+
+    def abort(self) -> None:
+        """Kill a program that was started and will not be watched, with all that it started."""
+        if self._child is not None and self._child.poll() is None:
+            _kill_group(self._child.pid)
+            self._child.wait()
+        self._end_leftovers()
+
     def run(self, *, when_watching: Callable[[], None] = lambda: None) -> Ending:
-        """Start the program, wait for its end, and end what it leaves.
+        """Start the program unless that is done, wait for its end, and end what it leaves.
 
         Args:
             when_watching: called once the signals are ours, before the program starts.
@@ -93,22 +153,21 @@ class Supervisor:
         Raises:
             OSError: if the program cannot be started.
         """
-        if shutil.which(self._argv[0]) is None:
-            raise FileNotFoundError(errno.ENOENT, "no such program", self._argv[0])
-        become_subreaper()
         with _WakingSignals(self._note, (*_ENDING, *_FORWARDED)) as waking:
             when_watching()
-            child = subprocess.Popen(  # noqa: S603 - argv is a tuple, decided by the plan
-                (*_dying_with_us(), *self._argv), env=self._environ, start_new_session=True
-            )
+            if self._child is None:
+                self.start()
+            child = cast("subprocess.Popen[bytes]", self._child)
             try:
                 while (code := child.poll()) is None:
+                    if self._companion.on_tick():
+                        self.stop()
                     self._act(child)
                     waking.wait(_POLL_SECONDS)
-                    reap_orphans(except_pid=child.pid)
+                    reap_orphans(except_pids=(child.pid, *self._companion.spared()))
                 self._ending.returncode = code
             finally:
-                self._ending.leftovers = end_descendants(within_seconds=self._leftover_seconds)
+                self._ending.leftovers = self._end_leftovers()
         return self._ending
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
@@ -119,19 +178,34 @@ class Supervisor:
     def _act(self, child: "subprocess.Popen[bytes]") -> None:
         """Pass signals on; kill once the grace is over or on a second Ctrl-C."""
         while self._to_pass_on:
-            _send(child.pid, self._to_pass_on.pop(0))
-        signals = self._ending.signals
-        if self._deadline is None and (signals or self._ending.stopped):
-            self._deadline = time.monotonic() + self._grace_seconds
-            if signals:
-                self._on_signal(signals[0])
+            processes.send(self._to_pass_on.pop(0), [child.pid])
+        signals, now = self._ending.signals, time.monotonic()
+        if signals and self._tell_at is None:
+            self._tell_at = now + self._companion.on_signal(signals[0])
+        due = self._tell_at is not None and now >= self._tell_at
+        if not self._told and (due or self._ending.stopped):
+            self._told = True
+            self._deadline = now + self._grace_seconds
             interrupted = bool(signals) and signals[0] == signal.SIGINT
-            _send(child.pid, signal.SIGINT if interrupted else signal.SIGTERM)
+            processes.send(signal.SIGINT if interrupted else signal.SIGTERM, [child.pid])
         hurried = signals.count(signal.SIGINT) > 1
-        overdue = self._deadline is not None and time.monotonic() > self._deadline
+        overdue = self._deadline is not None and now > self._deadline
         if (hurried or overdue) and not self._ending.killed:
             self._ending.killed = True
-            _send_group(child.pid, signal.SIGKILL)
+            _kill_group(child.pid)
+
+    def _end_leftovers(self) -> list[int]:
+        """End every process below this one, but for those that are spared."""
+
+        def find() -> list[int]:
+            spared = set(self._companion.spared())
+            return [pid for pid in processes.descendants(os.getpid()) if pid not in spared]
+
+        return processes.end(
+            find,
+            within_seconds=self._leftover_seconds,
+            reap=lambda: reap_orphans(except_pids=self._companion.spared()),
+        )
 
 
 class _WakingSignals:
@@ -177,66 +251,14 @@ def become_subreaper() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def reap_orphans(*, except_pid: int) -> None:
-    """Collect ended children, but for the one that somebody else waits for."""
-    while True:
-        try:
-            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except ChildProcessError:
-            return
-        if found is None or found.si_pid == except_pid:
-            return
-        os.waitpid(found.si_pid, 0)
+def reap_orphans(*, except_pids: Collection[int]) -> None:
+    """Collect ended children, but for those that somebody else waits for."""
+    for pid in processes.children(os.getpid()):
+        if pid not in except_pids:
+            with suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
 
 
-def end_descendants(*, within_seconds: float) -> list[int]:
-    """End every process below this one: SIGTERM, then SIGKILL; return their pids."""
-    seen: dict[int, None] = {}
-    deadline = time.monotonic() + within_seconds
-    while pids := descendants(os.getpid()):
-        overdue = time.monotonic() > deadline
-        if time.monotonic() > deadline + _UNKILLABLE_SECONDS:
-            break  # stuck in the kernel: nothing that a signal could do
-        for pid in pids:
-            if overdue or pid not in seen:
-                _send(pid, signal.SIGKILL if overdue else signal.SIGTERM)
-            seen[pid] = None
-        time.sleep(0.02)
-        reap_orphans(except_pid=0)
-    return list(seen)
-
-
-def descendants(ancestor: int) -> list[int]:
-    """Return the pids of all living processes below one, from /proc."""
-    parents: dict[int, int] = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit() and (stat := _read_stat(int(entry))) is not None:
-            parents[int(entry)] = stat
-    found, wave = [], {ancestor}
-    while wave := {pid for pid, parent in parents.items() if parent in wave}:
-        found += sorted(wave)
-    return found
-
-
-def _read_stat(pid: int) -> int | None:
-    """Return the parent of a living process; None for a zombie or one that is gone."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            state, parent = file.read().rpartition(")")[2].split()[:2]
-    except OSError:
-        return None
-    return None if state in "ZX" else int(parent)
-
-
-def _send(pid: int, number: signal.Signals) -> None:
-    try:
-        os.kill(pid, number)
-    except (ProcessLookupError, PermissionError):
-        return
-
-
-def _send_group(pid: int, number: signal.Signals) -> None:
-    try:
-        os.killpg(pid, number)
-    except ProcessLookupError:
-        return
+def _kill_group(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)

@@ -5,6 +5,7 @@ moment.
 """
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -17,19 +18,23 @@ from mpijob_runtime.credentials import copy_key, read_authorized_keys
 from mpijob_runtime.environ import Paths
 from mpijob_runtime.errors import ConfigurationError
 from mpijob_runtime.facts import SystemFacts, UserFacts
+from mpijob_runtime.host_key import host_names, make_host_key, read_public_key
 from mpijob_runtime.private_files import make_run_dir, write_private
 from mpijob_runtime.probes.keys import find_job_key
-from mpijob_runtime.probes.system import probe_system, probe_user
+from mpijob_runtime.probes.system import probe_system, probe_user, read_text
 from mpijob_runtime.run_dir import choose_run_dir
 from mpijob_runtime.settings import Settings
-from mpijob_runtime.ssh_files import KEY_TYPES, sshd_options
+from mpijob_runtime.ssh_files import sshd_options
 from mpijob_runtime.supervise import Supervisor
 from mpijob_runtime.user_entry import ensure_user_entry
+from mpijob_runtime.worker_watch import WorkerWatch
 
 SSHD = "/usr/lib/mpijob/sshd"
 """The real sshd, which dpkg-divert has moved here; ours is /usr/sbin/sshd."""
 
+_SSHD_SECONDS = 5.0
 _PLAIN_SSHD = "/usr/sbin/sshd"
+_SSHD_VERSION = re.compile(r"OpenSSH_(\d+)\.(\d+)")
 _ROOT_NEEDS = ("SETUID", "SETGID", "SYS_CHROOT")
 _LISTENING_SECONDS = 10.0
 _PRIVILEGE_SEPARATION = "/run/sshd"
@@ -70,41 +75,38 @@ def prepare_worker(settings: Settings, arguments: Sequence[str]) -> tuple[str, .
     public = read_public_key(copy)
     authorized = f"{run_dir}/authorized_keys"
     write_private(authorized, read_authorized_keys(key) or f"{public}\n")
+    names = host_names(socket.gethostname(), read_text("/etc/hosts"), settings.host_names)
+    make_host_key(paths, authority=public.split()[0], names=names)
     write_private(f"{run_dir}/{carried.WORKER_PID}", str(os.getpid()))
     session = [f"{carried.RUN_DIR}={run_dir}", *_session_items(settings)]
-    ours = sshd_options(paths, authorized_keys=authorized, port=settings.ssh_port, session=session)
-    return (find_sshd(), *arguments, *ours)
-
-
-def read_public_key(path: str) -> str:
-    """Return ``TYPE BASE64`` of a private key, by ssh-keygen.
-
-    Raises:
-        ConfigurationError: if it is not a key, or one of a kind that FIPS 140-2 refuses.
-    """
-    remedy = "give the job an ECDSA P-256/384/521 or RSA-2048+ key without a passphrase"
-    answer = subprocess.run(  # noqa: S603 - a constant command and our own path
-        ("/usr/bin/ssh-keygen", "-y", "-P", "", "-f", path),
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
+    sshd = find_sshd()
+    ours = sshd_options(
+        paths,
+        authorized_keys=authorized,
+        port=settings.ssh_port,
+        session=session,
+        version=read_sshd_version(sshd),
     )
-    words = answer.stdout.split()
-    if answer.returncode or len(words) < 2:  # noqa: PLR2004 - type and key
-        message = f"{path}: not a usable private key: {answer.stderr.strip()}"
-        raise ConfigurationError(message, remedy=remedy)
-    if words[0] not in KEY_TYPES:
-        message = f"{path}: found a key of type {words[0]}, which FIPS 140-2 does not approve"
-        raise ConfigurationError(message, remedy=remedy)
-    return " ".join(words[:2])
+    return (sshd, *arguments, *ours)
+
+
+def read_sshd_version(sshd: str) -> tuple[int, int]:
+    """Return sshd's version as it says it; (0, 0) if it says none.
+
+    Versions that do not know ``-V`` complain about it and say their version, too.
+    """
+    answer = subprocess.run(  # noqa: S603 - one of two constant paths
+        (sshd, "-V"), capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
+    match = _SSHD_VERSION.search(answer.stdout + answer.stderr)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
 def run_worker(settings: Settings, arguments: Sequence[str], *, console: Console) -> int:
     """Run sshd to its end and return its exit code.
 
     sshd must not be the pod's first process: it exits at SIGTERM, and the kernel then kills all
-    ranks at once. So it runs below us, and ranks get SIGTERM and the grace to end.
+    ranks at once. So it runs below us, and stays until the ranks have ended or the grace is over.
 
     Raises:
         ConfigurationError: as ``prepare_worker`` does.
@@ -116,12 +118,19 @@ def run_worker(settings: Settings, arguments: Sequence[str], *, console: Console
         arguments = (*arguments, "-D")
     argv = prepare_worker(settings, arguments)
     console.info(f"worker: sshd on port {settings.ssh_port} as UID {os.geteuid()}")
-    grace = settings.grace_seconds
-    ending = Supervisor(argv, settings.environ, grace_seconds=grace, leftover_seconds=grace).run()
+    run_dir = choose_run_dir(settings.run_dir)
+    watch = WorkerWatch(run_dir, settings.grace_seconds, settings.idle_timeout_seconds, console)
+    supervisor = Supervisor(
+        argv,
+        settings.environ,
+        grace_seconds=_SSHD_SECONDS,
+        companion=watch,
+    )
+    ending = supervisor.run()
     if ending.signals:
         console.info(f"worker: ended by {ending.signals[0].name}")
         return 0 if ending.signals[0] == signal.SIGTERM else 128 + ending.signals[0]
-    return ending.exit_code
+    return 0 if ending.stopped else ending.exit_code
 
 
 def _step_into_background(port: int) -> int | None:

@@ -9,7 +9,16 @@ from mpijob_runtime import __version__
 from mpijob_runtime.cli.options import complain
 from mpijob_runtime.errors import MpiJobError, UsageError, describe_bug
 
-COMMANDS = ("launch", "plan", "worker", "hosts", "wait", "probe", "healthcheck")
+COMMANDS = (
+    "launch",
+    "plan",
+    "worker",
+    "hosts",
+    "wait",
+    "discover-hosts",
+    "probe",
+    "healthcheck",
+)
 _BROKEN_PIPE = 141
 
 
@@ -22,7 +31,7 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"mpijob_runtime.cli.{cmd_name}")
+        module = importlib.import_module(f"mpijob_runtime.cli.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 

@@ -1,5 +1,7 @@
 """``mpijob-runtime launch``."""
 
+from typing import Any
+
 import click
 
 from mpijob_runtime.cli.options import (
@@ -18,26 +20,21 @@ from mpijob_runtime.settings import Flags
 @click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED)
 def command(
     *,
-    ranks: int | None,
-    hostfile: str | None,
-    host: str | None,
-    timeout: float | None,
-    grace: float | None,
-    env: tuple[str, ...],
-    report: str | None,
     quiet: bool,
     verbose: bool,
     program: tuple[str, ...],
+    **flags: Any,
 ) -> int:
     """Wait for the hosts, run PROGRAM on all of them, watch it, say how it ended.
 
     \b
     Examples:
       mpijob-runtime launch -- python train.py --epochs 90
-      mpijob-runtime launch -n 4 --env EPOCHS=90 -- python train.py
+      mpijob-runtime launch -n 4 --env EPOCHS=90 --env 'NCCL_*' -- python train.py
+      mpijob-runtime launch --stall-timeout 600 --log-dir /logs -- python train.py
       mpijob-runtime launch --host localhost:2 -- python train.py
     """
     from mpijob_runtime.launch import launch
 
-    settings = read_settings(Flags(ranks, hostfile, host, timeout, grace, report, env))
+    settings = read_settings(Flags(**flags))
     return launch(settings, program, console=make_console(settings, quiet=quiet, verbose=verbose))

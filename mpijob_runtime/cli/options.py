@@ -8,7 +8,7 @@ import click
 
 from mpijob_runtime.console import Console, Level
 from mpijob_runtime.operators import HOSTFILE
-from mpijob_runtime.settings import Flags, Settings, read_log_format
+from mpijob_runtime.settings import FORMS, STALL_ACTIONS, Flags, Settings, read_log_format
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -39,15 +39,22 @@ def launch_options(command: F) -> F:
         "--env",
         multiple=True,
         metavar="NAME[=VALUE]",
-        help="A variable for the ranks; NAME alone takes the launcher's value. Repeatable.",
+        help="A variable for the ranks; NAME or 'PATTERN*' takes the launcher's. Repeatable.",
     )
-    return ranks(host_options(wait_options(env(ending_options(command)))))
+    distinct = click.option(
+        "--distinct-nodes",
+        is_flag=True,
+        help="Two hosts on one physical node are an error (76).",
+    )
+    with_output = output_options(stall_options(ending_options(distinct(command))))
+    return ranks(host_options(wait_options(env(with_output))))
 
 
 def wait_options(command: F) -> F:
     """Add ``--timeout``."""
     return click.option(
         "--timeout",
+        "timeout_seconds",
         type=float,
         metavar="SECONDS",
         help="Time for all hosts to accept a login.  [default: $MPIJOB_TIMEOUT, else 600]",
@@ -58,6 +65,7 @@ def ending_options(command: F) -> F:
     """Add ``--grace`` and ``--report``."""
     grace = click.option(
         "--grace",
+        "grace_seconds",
         type=float,
         metavar="SECONDS",
         help="Time for ranks to end after SIGTERM.  [default: $MPIJOB_GRACE, else 20]",
@@ -66,6 +74,40 @@ def ending_options(command: F) -> F:
         "--report", metavar="PATH", help="Write the outcome as JSON.  [default: $MPIJOB_REPORT]"
     )
     return grace(report(command))
+
+
+def output_options(command: F) -> F:
+    """Add ``--output`` and ``--log-dir``."""
+    form = click.option(
+        "--output",
+        type=click.Choice(FORMS),
+        help="Ranks' lines: '[3 worker-1] line', the line alone, an object a line, or "
+        "mpirun's own.  [default: $MPIJOB_OUTPUT, else prefix]",
+    )
+    log_dir = click.option(
+        "--log-dir",
+        metavar="DIR",
+        help="Write each rank's output to a file, too.  [default: $MPIJOB_LOG_DIR]",
+    )
+    return form(log_dir(command))
+
+
+def stall_options(command: F) -> F:
+    """Add ``--stall-timeout`` and ``--stall-action``."""
+    timeout = click.option(
+        "--stall-timeout",
+        "stall_timeout_seconds",
+        type=float,
+        metavar="SECONDS",
+        help="Without progress for so long, show the ranks' stacks.  "
+        "[default: $MPIJOB_STALL_TIMEOUT, else never]",
+    )
+    action = click.option(
+        "--stall-action",
+        type=click.Choice(STALL_ACTIONS),
+        help="Then end the job (75), or let it go on.  [default: $MPIJOB_STALL_ACTION, else fail]",
+    )
+    return timeout(action(command))
 
 
 def verbosity_options(command: F) -> F:

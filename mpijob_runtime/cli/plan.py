@@ -2,11 +2,12 @@
 
 import json
 import shlex
+from typing import Any
 
 import click
 
 from mpijob_runtime.cli.options import PROGRAM_SETTINGS, json_option, launch_options, read_settings
-from mpijob_runtime.environ import shown_value
+from mpijob_runtime.masking import shown_value
 from mpijob_runtime.plan import LaunchPlan
 from mpijob_runtime.settings import Flags
 
@@ -17,15 +18,9 @@ from mpijob_runtime.settings import Flags
 @click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED)
 def command(
     *,
-    ranks: int | None,
-    hostfile: str | None,
-    host: str | None,
-    timeout: float | None,
-    grace: float | None,
-    env: tuple[str, ...],
-    report: str | None,
     as_json: bool,
     program: tuple[str, ...],
+    **flags: Any,
 ) -> None:
     """Print what launch would run, and touch nothing.
 
@@ -36,7 +31,7 @@ def command(
     """
     from mpijob_runtime.launch import make_plan
 
-    settings = read_settings(Flags(ranks, hostfile, host, timeout, grace, report, env))
+    settings = read_settings(Flags(**flags))
     plan, _facts = make_plan(settings, program)
     if as_json:
         click.echo(json.dumps(plan.to_json(), indent=2, ensure_ascii=False))

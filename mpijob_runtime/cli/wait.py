@@ -26,7 +26,7 @@ def command(
     *,
     hostfile: str | None,
     host: str | None,
-    timeout: float | None,
+    timeout_seconds: float | None,
     as_json: bool,
     quiet: bool,
     verbose: bool,
@@ -38,16 +38,17 @@ def command(
       mpijob-runtime wait --timeout 60
       mpijob-runtime wait --host worker-0,worker-1 --json
     """
-    from mpijob_runtime.launch import make_plan, wait_for_plan
+    from mpijob_runtime.crew import wait_for_logins
+    from mpijob_runtime.launch import make_plan
 
-    settings = read_settings(Flags(hostfile=hostfile, host=host, timeout_seconds=timeout))
+    settings = read_settings(Flags(hostfile=hostfile, host=host, timeout_seconds=timeout_seconds))
     console = make_console(settings, quiet=quiet or as_json, verbose=verbose)
     plan, facts = make_plan(settings, ("true",))
     began = time.monotonic()
     missing: dict[str, str] = {}
     failure: MpiJobError | None = None
     try:
-        for connection in wait_for_plan(settings, plan, facts, console).values():
+        for connection in wait_for_logins(settings, plan, facts, console).values():
             connection.close()
     except MpiJobError as error:
         if not as_json:

@@ -11,6 +11,9 @@ from mpijob_runtime.probes.mpi import probe_mpi
 from mpijob_runtime.probes.system import probe_system, probe_user
 from mpijob_runtime.settings import Settings
 
+RSH = "/usr/local/lib/mpijob/rsh"
+"""Where the images have what mpirun calls in place of ssh."""
+
 
 def probe_container(settings: Settings) -> Facts:
     """Return everything that this container shows."""
@@ -22,4 +25,5 @@ def probe_container(settings: Settings) -> Facts:
         key=find_job_key(settings, user),
         mpi=probe_mpi(path=settings.environ.get("PATH", os.defpath), mpirun=settings.mpirun),
         rank_wrapper=wrapper if wrapper and os.access(wrapper, os.X_OK) else None,
+        rsh=RSH if os.access(RSH, os.X_OK) else None,
     )

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import psutil
 
 from mpijob_runtime.facts import SystemFacts, UserFacts
+from mpijob_runtime.run_dir import takes_files
 
 # linux/capability.h; the ones without which a root sshd cannot work, and the usual suspects
 _CAPABILITIES = {0: "CHOWN", 6: "SETGID", 7: "SETUID", 10: "NET_BIND_SERVICE", 18: "SYS_CHROOT"}
@@ -54,7 +55,7 @@ def probe_system(temporary: str, *, read: ReadText = read_text) -> SystemFacts:
         no_new_privileges=re.search(r"^NoNewPrivs:\s*1$", status, re.MULTILINE) is not None,
         ptrace_scope=int(read("/proc/sys/kernel/yama/ptrace_scope").strip() or "0"),
         rdma_devices=_list_directory("/sys/class/infiniband"),
-        writable_tmp=os.access(temporary, os.W_OK),
+        writable_tmp=takes_files(temporary),
     )
 
 

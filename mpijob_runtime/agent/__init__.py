@@ -1,0 +1,8 @@
+"""A host's agent: what the launcher runs on each host, over ssh, while its job runs.
+
+It ends what older attempts have left, lets ranks through the start gate, passes on what they
+write and how they end, signals them, and ends everything of its attempt once its launcher is gone
+or has finished. It listens on a socket in the private run directory only; no port.
+
+Standard library only, and little of it, because every host of every job starts one.
+"""

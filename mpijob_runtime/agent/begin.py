@@ -1,0 +1,73 @@
+"""How an agent begins: who asks, is this host free, and its first word.
+
+Layer: effects (processes, files).
+"""
+
+from __future__ import annotations
+
+import os
+
+from mpijob_runtime import carried, frames, processes
+from mpijob_runtime.agent.fence import fence
+from mpijob_runtime.agent.serve import FLUSH_SECONDS, Agent
+from mpijob_runtime.agent.streams import Outgoing
+from mpijob_runtime.run_dir import choose_run_dir, takes_files
+
+
+def main() -> None:
+    """Serve the launcher at the other end of stdin and stdout."""
+    processes.name_this_process(carried.AGENT_NAME)
+    outgoing = Outgoing(1)
+    hello = frames.parse_command(_read_line(0))
+    attempt, grace = hello["attempt"], float(hello["grace_seconds"])
+    run_dir = choose_run_dir(os.environ.get(carried.RUN_DIR))
+    os.makedirs(run_dir, mode=0o700, exist_ok=True)
+    answer: dict[str, object] = {
+        "event": "hello",
+        "host": os.uname().nodename,
+        "boot_id": _read("/proc/sys/kernel/random/boot_id"),
+        "tmp": takes_files(os.environ.get("TMPDIR") or "/tmp"),  # noqa: S108 - POSIX's default
+        "daemons": [name for name in ("orted", "prted") if _on_path(name)],
+    }
+    agent = Agent(attempt, run_dir, grace_seconds=grace, outgoing=outgoing)
+    refused = _reason_to_refuse(run_dir, attempt, hello, answer)
+    if refused is None:
+        agent.listen()
+    else:
+        answer["refused"] = refused
+    outgoing.put(frames.GREETING + frames.format_event(answer))
+    outgoing.flush(within_seconds=FLUSH_SECONDS)
+    if refused is None:
+        agent.run()
+
+
+def _reason_to_refuse(
+    run_dir: str, attempt: str, hello: dict[str, str], answer: dict[str, object]
+) -> str | None:
+    if os.path.exists(f"{run_dir}/{carried.ENDING}"):
+        return "this pod is about to end (SIGTERM)"
+    keep = hello.get("keep", "").split(",")
+    grace = float(hello["grace_seconds"])
+    answer["ended"], newer = fence(attempt, keep, run_dir=run_dir, within_seconds=grace)
+    return f"a newer attempt, {newer}, is at work here" if newer else None
+
+
+def _read_line(descriptor: int) -> bytes:
+    """Return one line, byte by byte: what follows belongs to the loop."""
+    line = b""
+    while not line.endswith(b"\n") and (byte := os.read(descriptor, 1)):
+        line += byte
+    return line
+
+
+def _on_path(name: str) -> bool:
+    places = os.environ.get("PATH", os.defpath).split(":")
+    return any(os.access(f"{place}/{name}", os.X_OK) for place in places if place)
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            return file.read().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,427 @@
+"""The agent's loop: the launcher on stdin and stdout, ranks on a socket, signals, deadlines.
+
+Layer: effects (processes, sockets).
+"""
+
+from __future__ import annotations
+
+import _signal
+import _socket
+import os
+import select
+import time
+
+from mpijob_runtime import carried, frames, processes
+from mpijob_runtime.agent.grace import term_seconds
+from mpijob_runtime.agent.stacks import stacks_of
+from mpijob_runtime.agent.streams import Outgoing, RankStream
+from mpijob_runtime.agent.versions import versions_on_path
+from mpijob_runtime.agent.wrapper import Wrapper
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_TICK_SECONDS = 0.25
+_IDLE_SECONDS = 3600.0
+_GOING_SECONDS = 1.0
+_LEFTOVER_SECONDS = 2.0
+FLUSH_SECONDS = 10.0
+_SILENT_SECONDS = 25.0
+"""A launcher that says it is alive every few seconds and then does not for so long is gone.
+
+sshd has the same question, but 9.2 does not ask it while something is sent (measured).
+"""
+
+
+class Agent:
+    """One attempt's agent on one host.
+
+    Args:
+        attempt: the attempt's id.
+        run_dir: the host's private directory.
+        grace_seconds: how long ranks have to end once nobody is there to say it.
+        outgoing: the stream to the launcher.
+    """
+
+    def __init__(
+        self, attempt: str, run_dir: str, *, grace_seconds: float, outgoing: Outgoing
+    ) -> None:
+        self._attempt = attempt
+        self._run_dir = run_dir
+        self._grace_seconds = grace_seconds
+        self._outgoing = outgoing
+        self._poll = select.poll()
+        self._handlers: dict[int, Callable[[], object]] = {}
+        self._wrappers: dict[int, Wrapper] = {}
+        self._streams: dict[int, RankStream] = {}
+        self._listener: _socket.socket | None = None
+        self._commands = bytearray()
+        self._open = False
+        self._held = False
+        self._paused = False
+        self._warned: set[int] = set()
+        self._warning = False
+        self._term_at = self._kill_at = float("inf")
+        self._sample_seconds = 0.0
+        self._sample_at = float("inf")
+        self._silent_at = float("inf")
+        self._cut_off = False
+        self._over = False
+
+    def listen(self) -> None:
+        """Listen for this host's ranks."""
+        listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+        directory = os.open(self._run_dir, os.O_PATH)
+        name = carried.agent_socket(self._attempt)
+        former = os.umask(0o077)
+        try:
+            listener.bind(f"/proc/self/fd/{directory}/{name}")
+        finally:
+            os.umask(former)
+            os.close(directory)
+        listener.listen(1024)
+        self._listener = listener
+        self._register(listener.fileno(), self._accept)
+
+    def run(self) -> None:
+        """Serve until the launcher has finished or is gone."""
+        self._take_signals({_signal.SIGUSR1: self._host_ends, _signal.SIGTERM: self._stop})
+        os.set_blocking(0, False)
+        self._register(0, self._read_commands)
+        while not self._over:
+            self._watch_outgoing()
+            for descriptor, _ in self._poll.poll(self._timeout() * 1000):
+                handler = self._handlers.get(descriptor)
+                if handler is not None:
+                    handler()
+            self._act_in_time()
+        self._close()
+
+    # -- the loop -------------------------------------------------------------------------------
+
+    def _register(self, descriptor: int, handler: Callable[[], object]) -> None:
+        self._handlers[descriptor] = handler
+        self._poll.register(descriptor, select.POLLIN)
+
+    def _take_signals(self, handlers: dict[int, Callable[[], None]]) -> None:
+        """Let signals wake the loop, which then acts; nothing acts in the middle of a step."""
+        come: list[int] = []
+        reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        _signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        _signal.signal(_signal.SIGHUP, _signal.SIG_IGN)
+        for number in handlers:
+            _signal.signal(number, lambda number, _frame: come.append(number))
+
+        def act() -> None:
+            os.read(reading, 4096)
+            while come:
+                handlers[come.pop(0)]()
+
+        self._register(reading, act)
+
+    def _forget(self, descriptor: int) -> None:
+        if self._handlers.pop(descriptor, None):
+            try:
+                self._poll.unregister(descriptor)
+            except KeyError:
+                return  # paused
+
+    def _timeout(self) -> float:
+        now = time.monotonic()
+        ending = self._warning or self._kill_at < float("inf")
+        due = min(self._sample_at, self._term_at, self._kill_at, self._silent_at) - now
+        return max(0.0, min(due, _TICK_SECONDS if ending else _IDLE_SECONDS))
+
+    def _watch_outgoing(self) -> None:
+        """Let ranks wait, rather than keep what the launcher does not take."""
+        self._outgoing.watch(self._poll, self._handlers)
+        if self._outgoing.full == self._paused:
+            return
+        self._paused = self._outgoing.full
+        for descriptor in self._streams:
+            if self._paused:
+                self._poll.unregister(descriptor)
+            else:
+                self._poll.register(descriptor, select.POLLIN)
+
+    def _act_in_time(self) -> None:
+        now = time.monotonic()
+        if self._warning:
+            self._warn_handlers()
+        if now >= self._term_at:
+            self._term_at = float("inf")
+            self._warning = False
+            processes.send(_signal.SIGTERM, self._programs())
+        if now >= self._kill_at:
+            self._kill_at = now + _TICK_SECONDS  # again, until none is left
+            processes.send(_signal.SIGKILL, self._programs())
+            self._release()
+        if now >= self._silent_at:
+            self._cut_off = True
+            self._lose_launcher()
+        if now >= self._sample_at:
+            self._sample_at = now + self._sample_seconds
+            self._tell_progress()
+        if self._is_alone() and not self._programs():
+            self._finish()
+
+    def _is_alone(self) -> bool:
+        return 0 not in self._handlers
+
+    # -- the launcher ---------------------------------------------------------------------------
+
+    def tell(self, event: str, **fields: object) -> None:
+        """Tell the launcher."""
+        self._outgoing.put(frames.format_event({"event": event, **fields}))
+
+    def _read_commands(self) -> None:
+        try:
+            data = os.read(0, 65536)
+        except BlockingIOError:
+            return
+        if not data:
+            self._lose_launcher()
+            return
+        if self._silent_at < float("inf"):
+            self._silent_at = time.monotonic() + _SILENT_SECONDS
+        self._commands += data
+        while (end := self._commands.find(b"\n")) >= 0:
+            line = bytes(self._commands[:end])
+            del self._commands[: end + 1]
+            self._obey(frames.parse_command(line))
+
+    def _lose_launcher(self) -> None:
+        """Nobody is there any more to say how this ends: end the ranks here."""
+        self._silent_at = float("inf")
+        self._forget(0)
+        self._outgoing.close()
+        self._end_ranks()
+
+    def _obey(self, command: dict[str, str]) -> None:
+        act = {
+            "alive": self._hear_alive,
+            "go": self._go,
+            "warn": self._warn_all,
+            "signal": lambda: processes.send(int(command["number"]), self._programs()),
+            "kill": self._kill_now,
+            "release": self._release,
+            "sample": lambda: self._sample_every(float(command["seconds"])),
+            "stacks": self._tell_stacks,
+            "finish": self._finish,
+        }.get(command.get("do", ""))
+        if act is not None:
+            act()
+
+    def _hear_alive(self) -> None:
+        self._silent_at = time.monotonic() + _SILENT_SECONDS
+
+    def _warn_all(self) -> None:
+        self._hold()
+        self._warn()
+        self.tell("warned", ranks=self._warned_ranks())
+
+    def _kill_now(self) -> None:
+        self._kill_at = time.monotonic()
+
+    def _sample_every(self, seconds: float) -> None:
+        self._sample_seconds = seconds
+        self._sample_at = time.monotonic() + seconds
+
+    def _tell_stacks(self) -> None:
+        for wrapper in self._running():
+            self.tell("stacks", rank=wrapper.rank, **stacks_of(wrapper.pid))
+
+    def _go(self) -> None:
+        self._open = True
+        for wrapper in self._wrappers.values():
+            wrapper.tell(carried.GO)
+
+    # -- ending ---------------------------------------------------------------------------------
+
+    def _host_ends(self) -> None:
+        """The worker's supervisor was told to end: so are the ranks, and the launcher knows."""
+        self.tell("ending")
+        self._hold()
+        self._end_ranks()
+
+    def _end_ranks(self) -> None:
+        """Warn, terminate and kill the ranks within the grace, with nobody's help."""
+        if self._kill_at < float("inf"):
+            return
+        now = time.monotonic()
+        self._warn()
+        patience = self._grace_seconds - term_seconds(self._grace_seconds)
+        self._term_at = now + patience if self._warned else now
+        self._kill_at = now + self._grace_seconds
+
+    def _hold(self) -> None:
+        """Keep wrappers until all ranks have ended: mpirun kills the others at the first end."""
+        self._held = True
+        for wrapper in self._wrappers.values():
+            wrapper.tell(carried.HOLD)
+
+    def _release(self) -> None:
+        self._held = False
+        for wrapper in self._wrappers.values():
+            wrapper.tell(carried.RELEASE)
+
+    def _warn(self) -> None:
+        with open(carried.preemption_file(self._run_dir, self._attempt), "w", encoding="ascii"):
+            self._warning = True
+        self._warn_handlers()
+
+    def _warn_handlers(self) -> None:
+        """Send SIGUSR1, once, to every program that has a handler for it by now."""
+        fresh = (pid for pid in self._programs() if pid not in self._warned)
+        handlers = processes.handlers_of(_signal.SIGUSR1, fresh)
+        processes.send(_signal.SIGUSR1, handlers)
+        self._warned.update(handlers)
+        if handlers:
+            self.tell("warned", ranks=self._warned_ranks())
+
+    def _warned_ranks(self) -> list[int]:
+        return [
+            wrapper.rank
+            for wrapper in self._running()
+            if wrapper.rank is not None
+            and self._warned & {wrapper.pid, *processes.descendants(wrapper.pid)}
+        ]
+
+    def _stop(self) -> None:
+        """SIGTERM to the agent itself: a newer attempt, or the pod's end, takes the host."""
+        self.tell("stopped")
+        self._finish()
+
+    def _finish(self) -> None:
+        """End what is left of this attempt here, pass on the last words, and end."""
+        self._release()
+        leave_at = time.monotonic() + _GOING_SECONDS
+        while self._left() and time.monotonic() < leave_at:
+            self._drain_streams()
+            time.sleep(0.01)
+        ended = processes.end(self._left, within_seconds=_LEFTOVER_SECONDS)
+        self._drain_streams()
+        for wrapper in list(self._wrappers.values()):
+            while self._hear(wrapper):
+                pass
+        self.tell("finished", ended=len(ended))
+        self._over = True
+
+    def _left(self) -> list[int]:
+        there = processes.attempts(self._run_dir)
+        return [pid for pid, attempt in there.items() if attempt == self._attempt]
+
+    def _close(self) -> None:
+        if self._cut_off and processes.name_of(os.getppid()) == "sshd":
+            processes.send(_signal.SIGTERM, [os.getppid()])  # its timeouts come much later
+        self._outgoing.flush(within_seconds=FLUSH_SECONDS)
+        for path in (
+            f"{self._run_dir}/{carried.agent_socket(self._attempt)}",
+            carried.preemption_file(self._run_dir, self._attempt),
+        ):
+            processes.remove_file(path)
+
+    # -- ranks ----------------------------------------------------------------------------------
+
+    def _running(self) -> list[Wrapper]:
+        return [w for w in self._wrappers.values() if w.pid and not w.ended]
+
+    def _programs(self) -> list[int]:
+        """Return the pids of the ranks' programs and of all that those have started."""
+        roots = {wrapper.pid for wrapper in self._running()}
+        return [pid for root in roots for pid in (root, *processes.descendants(root))]
+
+    def _accept(self) -> None:
+        assert self._listener is not None  # noqa: S101 - only called for its descriptor
+        descriptor, _ = self._listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001
+        wrapper = Wrapper(_socket.socket(fileno=descriptor))
+        self._wrappers[descriptor] = wrapper
+        self._register(descriptor, lambda: self._hear(wrapper))
+
+    def _hear(self, wrapper: Wrapper) -> bool:
+        """Take one message of a wrapper, or its end; return whether there may be more."""
+        try:
+            message, descriptors = wrapper.receive()
+        except BlockingIOError:
+            return False
+        if message is None:
+            self._leave(wrapper)
+            return False
+        event, fields = message
+        if event == "start":
+            self._take_start(wrapper, fields, descriptors)
+            return True
+        if event == "running":
+            wrapper.pid = int(str(fields["pid"]))
+        elif event == "exit":
+            wrapper.ended = True
+            self._drain_streams()
+        self.tell(event, **{**fields, "rank": wrapper.rank, "job": wrapper.job})
+        return True
+
+    def _take_start(
+        self, wrapper: Wrapper, fields: dict[str, object], descriptors: list[int]
+    ) -> None:
+        wrapper.rank = int(str(fields["rank"]))
+        wrapper.job = str(fields.get("job", ""))
+        for stream, descriptor in enumerate(descriptors, start=1):
+            os.set_blocking(descriptor, False)
+            self._streams[descriptor] = RankStream(wrapper.rank, stream, descriptor)
+            self._register(descriptor, lambda d=descriptor: self._pass_on(d))  # type: ignore[misc]
+            if self._paused:
+                self._poll.unregister(descriptor)
+        environ = {k[4:]: fields.pop(k) for k in list(fields) if k.startswith("env.")}
+        versions = versions_on_path(str(environ.get("PATH", "")))
+        self.tell("start", **fields, env=environ, versions=versions)
+        if self._open:
+            wrapper.tell(carried.GO)
+        if self._held:
+            wrapper.tell(carried.HOLD)
+
+    def _leave(self, wrapper: Wrapper) -> None:
+        """A wrapper is gone; without a word of how its program ended that is news."""
+        descriptor = wrapper.descriptor
+        self._forget(descriptor)
+        self._wrappers.pop(descriptor, None)
+        if wrapper.rank is not None and not wrapper.ended:
+            self.tell("vanished", rank=wrapper.rank, job=wrapper.job, time=time.time())
+        wrapper.close()
+
+    def _pass_on(self, descriptor: int) -> bool:
+        """Pass on what a rank wrote; return whether there may be more."""
+        stream = self._streams[descriptor]
+        for data in stream.read():
+            frame = frames.format_output(stream.rank, stream.number, data)
+            self._outgoing.put(frame, at_once=False)
+        if stream.ended:
+            self._forget(descriptor)
+            del self._streams[descriptor]
+            os.close(descriptor)
+        return stream.more
+
+    def _drain_streams(self) -> None:
+        for descriptor in list(self._streams):
+            while descriptor in self._streams and self._pass_on(descriptor):
+                self._outgoing.flush(within_seconds=FLUSH_SECONDS)
+
+    def _tell_progress(self) -> None:
+        ranks = {}
+        for wrapper in self._running():
+            pids = (wrapper.pid, *processes.descendants(wrapper.pid))
+            step = carried.progress_file(self._run_dir, self._attempt, str(wrapper.rank))
+            cpu_seconds = round(processes.cpu_seconds(pids), 2)
+            state = "T" if any(map(processes.is_stopped, pids)) else "R"
+            ranks[str(wrapper.rank)] = [cpu_seconds, _read(step)[:32], state]
+        stopped = [pid for pid in self._left() if processes.is_stopped(pid)]
+        daemons = [processes.name_of(pid) for pid in stopped]
+        known = ("orted", "prted", "mpirun", "prterun")
+        self.tell("progress", ranks=ranks, stopped=[n for n in daemons if n in known])
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            return file.read().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,235 @@
+"""An agent on every host: readiness goes the whole way to where ranks will run.
+
+Layer: effects (ssh, processes); imports attempts, console, credentials, plan, probes, readiness,
+watch.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+from mpijob_runtime.attempts import RunningAttempt
+from mpijob_runtime.console import Console
+from mpijob_runtime.credentials import copy_key
+from mpijob_runtime.errors import ConfigurationError, SpreadError
+from mpijob_runtime.facts import Facts
+from mpijob_runtime.hosts import short_name
+from mpijob_runtime.plan import LaunchPlan
+from mpijob_runtime.private_files import allow_descriptors, make_run_dir, write_private
+from mpijob_runtime.probes.ssh import (
+    HostRefusal,
+    SshConnection,
+    check_shell,
+    probe_ssh,
+    read_identity,
+)
+from mpijob_runtime.readiness import HostChange, wait_for_hosts
+from mpijob_runtime.settings import Settings
+from mpijob_runtime.ssh_files import format_known_hosts
+from mpijob_runtime.user_entry import ensure_user_entry
+from mpijob_runtime.watch import HostWatch, LocalStream, start_remote
+
+_STEP_SECONDS = 10.0
+_FENCE_SECONDS = 15.0
+_DAEMONS = {4: "orted", 5: "prted"}
+_SHOWN_NODES = 8
+
+
+def write_files(plan: LaunchPlan) -> None:
+    """Make the run directory and write the private files of a plan.
+
+    Raises:
+        ConfigurationError: if they cannot be written.
+    """
+    make_run_dir(plan.paths.run_dir)
+    allow_descriptors(len(plan.remote))
+    for file in plan.files:
+        write_private(file.path, file.text)
+
+
+def wait_for_logins(
+    settings: Settings, plan: LaunchPlan, facts: Facts, console: Console
+) -> dict[str, SshConnection]:
+    """Wait until every remote host takes our login and runs a command.
+
+    Raises:
+        MpiJobError: if a host does not come, or this container's keys or user cannot work.
+    """
+    write_files(plan)
+    if not plan.remote:
+        return {}
+    log_in = _make_login(settings, plan, facts)
+
+    def connect(host: str) -> SshConnection:
+        connection = log_in(host)
+        try:
+            check_shell(connection, timeout_seconds=_STEP_SECONDS)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    return wait_for_hosts(
+        plan.remote,
+        connect,
+        timeout_seconds=settings.timeout_seconds,
+        on_change=partial(say_change, console),
+    )
+
+
+def join_here(
+    settings: Settings, plan: LaunchPlan, facts: Facts, attempt: RunningAttempt
+) -> HostWatch:
+    """Start the agent of this container; ranks that come out here find it.
+
+    Raises:
+        HostRefusal: if it cannot take part.
+    """
+    here = facts.system.hostname
+    stream = LocalStream(attempt.id, plan.paths.run_dir, settings.environ)
+    watch = HostWatch(plan.aliases.get(here, here), stream, None)
+    try:
+        _greet(watch, _hello(settings, attempt))
+    except HostRefusal as refusal:
+        watch.close()
+        raise ConfigurationError(f"{here}: {refusal}") from refusal
+    except BaseException:
+        watch.close()
+        raise
+    return watch
+
+
+def join_all(
+    settings: Settings,
+    plan: LaunchPlan,
+    facts: Facts,
+    attempt: RunningAttempt,
+    console: Console,
+    *,
+    on_joined: Callable[[SshConnection, Mapping[str, object]], None],
+) -> list[HostWatch]:
+    """Wait until every remote host takes our login and our agent works there.
+
+    Args:
+        settings: what was asked.
+        plan: what is to run.
+        facts: what this container shows.
+        attempt: this start of the job.
+        console: where to say who is ready.
+        on_joined: called with each host's connection and its agent's first word.
+
+    Raises:
+        MpiJobError: if a host does not come, or cannot take part.
+    """
+    if not plan.remote:
+        return []
+    log_in = _make_login(settings, plan, facts)
+    hello = _hello(settings, attempt)
+
+    def join(host: str) -> HostWatch:
+        connection = log_in(host)
+        try:
+            watch = start_remote(connection, attempt.id)
+            _greet(watch, hello)
+            _check_daemon(watch, plan.mpi.major)
+        except BaseException:
+            connection.close()
+            raise
+        on_joined(connection, watch.hello)
+        return watch
+
+    watches = wait_for_hosts(
+        plan.remote,
+        join,
+        timeout_seconds=settings.timeout_seconds,
+        on_change=partial(say_change, console),
+    )
+    return list(watches.values())
+
+
+def check_crew(
+    crew: Sequence[HostWatch], plan: LaunchPlan, settings: Settings, console: Console
+) -> None:
+    """Say what the hosts had left of earlier attempts, and which of them share a node.
+
+    Args:
+        crew: the agents, the launcher's own host last.
+        plan: tells whether that one is of the job.
+        settings: tells whether sharing is an error.
+        console: where to say it.
+
+    Raises:
+        SpreadError: with ``--distinct-nodes``, if hosts share a node.
+    """
+    for watch in crew:
+        if ended := watch.hello.get("ended"):
+            console.warning(f"{watch.host}: ended {ended} processes of an earlier attempt")
+    _check_nodes(crew if plan.aliases else crew[:-1], settings, console)
+
+
+def _hello(settings: Settings, attempt: RunningAttempt) -> dict[str, object]:
+    return {
+        "attempt": attempt.id,
+        "keep": ",".join(attempt.siblings),
+        "grace_seconds": settings.grace_seconds,
+    }
+
+
+def _greet(watch: HostWatch, hello: Mapping[str, object]) -> None:
+    grace = float(str(hello["grace_seconds"]))
+    watch.greet(hello, timeout_seconds=grace + _FENCE_SECONDS)
+
+
+def _make_login(
+    settings: Settings, plan: LaunchPlan, facts: Facts
+) -> Callable[[str], SshConnection]:
+    user = ensure_user_entry(facts.user, home=settings.environ.get("HOME"))
+    identity = read_identity(copy_key(facts.key, user, plan.paths), user=user.name or "")
+    write_private(plan.paths.known_hosts, format_known_hosts(identity.public_key))
+    return partial(
+        probe_ssh, port=settings.ssh_port, identity=identity, timeout_seconds=_STEP_SECONDS
+    )
+
+
+def _check_daemon(watch: HostWatch, major: int) -> None:
+    """Refuse a host whose Open MPI cannot serve ours: mpirun would hang or say something odd."""
+    found = watch.hello.get("daemons")
+    daemons = [str(name) for name in found] if isinstance(found, list) else []
+    if _DAEMONS[major] in daemons:
+        return
+    has = " and ".join(daemons) or "neither orted nor prted on PATH"
+    raise ConfigurationError(
+        f"{watch.host}: found {has}, wanted {_DAEMONS[major]} of Open MPI {major}, as here",
+        remedy="use the same image for launcher and workers",
+    )
+
+
+def say_change(console: Console, change: HostChange) -> None:
+    """Say one change of one host's state in one line."""
+    state = "ready" if change.refusal is None else f"not ready: {change.refusal}"
+    console.info(
+        f"[{change.ready}/{change.total}] {change.waited_seconds:5.1f} s  {change.host}: {state}",
+        host=change.host,
+        ready=change.ready,
+        total=change.total,
+        step=None if change.refusal is None else change.refusal.step,
+    )
+
+
+def _check_nodes(crew: Sequence[HostWatch], settings: Settings, console: Console) -> None:
+    """Say which hosts share a physical node; an error if that was asked for.
+
+    Raises:
+        SpreadError: with ``--distinct-nodes``.
+    """
+    nodes: dict[str, list[str]] = {}
+    for watch in crew:
+        nodes.setdefault(str(watch.hello.get("boot_id")), []).append(short_name(watch.host))
+    shared = [hosts for hosts in nodes.values() if len(hosts) > 1]
+    if not shared:
+        return
+    groups = "; ".join(", ".join(hosts[:_SHOWN_NODES]) for hosts in shared[:_SHOWN_NODES])
+    message = f"{len(crew)} hosts are on {len(nodes)} physical nodes; together are {groups}"
+    if settings.distinct_nodes:
+        remedy = "spread the workers, for example by pod anti-affinity on kubernetes.io/hostname"
+        raise SpreadError(f"--distinct-nodes: {message}", remedy=remedy)
+    console.warning(f"{message} (by the kernels' boot ids)")

@@ -1,0 +1,148 @@
+"""Ranks' output, as people and programs read it: lines that are never broken or mixed.
+
+Layer: effects (descriptors, files); imports hosts, settings.
+"""
+
+import json
+import os
+import re
+import select
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+
+from mpijob_runtime.hosts import short_name
+from mpijob_runtime.settings import Form
+
+_NEXT_LINE = re.compile(rb"(\r\n|\r(?!\n)|\n)(?=.)", re.DOTALL)
+_KEPT_BYTES = 8192
+_STANDARD = {1: "stdout", 2: "stderr"}
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
+
+class RankOutput:
+    """Writes what ranks say to stdout and stderr, and to files if asked for.
+
+    Thread-safe; a piece is written as a whole. If nobody reads stdout any more, the job goes on.
+
+    Args:
+        form: how a line looks.
+        log_dir: directory for one file a rank, or None; made if it is not there.
+        descriptors: where stdout and stderr of the ranks go.
+
+    Raises:
+        OSError: if the directory cannot be made.
+    """
+
+    def __init__(
+        self, form: Form, log_dir: str | None, *, descriptors: tuple[int, int] = (1, 2)
+    ) -> None:
+        self._form = form
+        self._log_dir = log_dir
+        self._descriptors = dict(zip((1, 2), descriptors, strict=True))
+        self._lock = threading.Lock()
+        self._unfinished: dict[int, tuple[int, int]] = {}
+        self._files: dict[int, int] = {}
+        self._tails: dict[tuple[int, int], deque[bytes]] = {}
+        self._kept: dict[tuple[int, int], int] = {}
+        self._world_size = 1
+        self.last_seconds = time.monotonic()
+        self.total_bytes = 0
+        if log_dir is not None:
+            os.makedirs(log_dir, exist_ok=True)
+
+    def expect(self, world_size: int) -> None:
+        """Take note of how many ranks there are, for the width of file names."""
+        self._world_size = max(world_size, 1)
+
+    def write(self, rank: int, host: str, stream: int, data: bytes) -> None:
+        """Write what a rank wrote to stdout (1) or stderr (2)."""
+        prefix = f"[{rank} {short_name(host)}] ".encode() if self._form == "prefix" else b""
+        shown = self._as_json(rank, host, stream, data) if self._form == "json" else data
+        shown = _prefixed(prefix, shown) if prefix else shown
+        with self._lock:
+            self.last_seconds = time.monotonic()
+            self.total_bytes += len(data)
+            self._keep(rank, stream, data)
+            descriptor = self._descriptors.get(stream)
+            if descriptor is not None:
+                if self._unfinished.get(descriptor) == (rank, stream):
+                    shown = shown[len(prefix) :]  # a long line's next piece
+                self._write_whole(descriptor, (rank, stream), shown)
+            if self._log_dir is not None:
+                self._write_file(rank, data)
+
+    def tail(self, rank: int) -> str:
+        """Return the last words of a rank: stdout's, then stderr's."""
+        with self._lock:
+            parts = [b"".join(self._tails.get((rank, stream), ())) for stream in (1, 2)]
+        return b"\n".join(parts).decode(errors="replace")
+
+    def close(self) -> None:
+        """End an unfinished last line, so that what follows has a line of its own."""
+        with self._lock:
+            if self._form != "plain":
+                for descriptor in self._unfinished:
+                    self._put(descriptor, b"\n")
+            for file in self._files.values():
+                os.close(file)
+            self._files.clear()
+
+    @staticmethod
+    def _as_json(rank: int, host: str, stream: int, data: bytes) -> bytes:
+        now = round(time.time(), 3)
+        same = {"time": now, "rank": rank, "host": host, "stream": _STANDARD[stream]}
+        lines = data.decode(errors="backslashreplace").split("\n")
+        if lines[-1] == "":
+            lines.pop()
+        head = f'{_encode(same)[:-1]}, "text": '  # a whole dump of each line costs ten times that
+        text = "".join([f"{head}{_encode(line)}}}\n" for line in lines])
+        return text.encode(errors="backslashreplace")
+
+    def _write_whole(self, descriptor: int, source: tuple[int, int], data: bytes) -> None:
+        former = self._unfinished.pop(descriptor, None)
+        if former not in (None, source):
+            data = b"\n" + data
+        if not data.endswith((b"\n", b"\r")):
+            self._unfinished[descriptor] = source
+        self._put(descriptor, data)
+
+    def _put(self, descriptor: int, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[os.write(descriptor, view) :]
+            except BlockingIOError:
+                waiting = select.poll()
+                waiting.register(descriptor, select.POLLOUT)
+                waiting.poll()
+            except OSError:  # nobody reads any more: the job is worth more than its log
+                self._descriptors = {s: d for s, d in self._descriptors.items() if d != descriptor}
+                return
+
+    def _write_file(self, rank: int, data: bytes) -> None:
+        with suppress(OSError):  # a full disk must not end the job either
+            if rank not in self._files:
+                width = len(str(self._world_size - 1))
+                path = f"{self._log_dir}/rank-{rank:0{width}}.log"
+                flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+                self._files[rank] = os.open(path, flags, 0o644)
+            os.write(self._files[rank], data)
+
+    def _keep(self, rank: int, stream: int, data: bytes) -> None:
+        key = (rank, stream)
+        tail = self._tails.setdefault(key, deque())
+        piece = data[-_KEPT_BYTES:]
+        tail.append(piece)
+        self._kept[key] = self._kept.get(key, 0) + len(piece)
+        while self._kept[key] - len(tail[0]) >= _KEPT_BYTES:
+            self._kept[key] -= len(tail.popleft())
+
+
+def _prefixed(prefix: bytes, data: bytes) -> bytes:
+    """Return data with a prefix before each of its lines."""
+    if b"\r" in data:
+        return prefix + _NEXT_LINE.sub(rb"\1" + prefix, data)
+    body = data.removesuffix(b"\n").replace(b"\n", b"\n" + prefix)
+    return prefix + body + (b"\n" if data.endswith(b"\n") else b"")

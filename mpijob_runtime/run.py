@@ -1,0 +1,430 @@
+"""mpirun under watch: from its start to what came of it.
+
+Layer: effects (threads, clock); imports daemons, diagnose, differences, output, plan, spread,
+supervise, watch.
+"""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from mpijob_runtime import carried
+from mpijob_runtime.console import Console
+from mpijob_runtime.daemons import DaemonStarter
+from mpijob_runtime.diagnose import Observation, Stop, StopKind, diagnose
+from mpijob_runtime.differences import find_differences, format_differences
+from mpijob_runtime.environ import Variable, apply_environ
+from mpijob_runtime.errors import ConfigurationError
+from mpijob_runtime.hosts import short_name
+from mpijob_runtime.mpirun_errors import MpirunErrors
+from mpijob_runtime.outcome import Outcome, count, format_ranks
+from mpijob_runtime.output import RankOutput
+from mpijob_runtime.plan import LaunchPlan
+from mpijob_runtime.preemption import Preemption
+from mpijob_runtime.probes.ssh import SshConnection
+from mpijob_runtime.records import RankRecord, parse_record
+from mpijob_runtime.settings import Settings
+from mpijob_runtime.spread import Placement, choose_judgement
+from mpijob_runtime.stall import StallWatch
+from mpijob_runtime.supervise import Companion, Ending, Supervisor
+from mpijob_runtime.watch import HostWatch, LocalStream, finish
+
+_AFTER_FAILURE_SECONDS = 15.0
+"""How long mpirun may take to end a job of which a rank has failed; Open MPI needs about one."""
+
+_ALIVE_SECONDS = 3.0
+_SHOWN_HOSTS = 8
+_SELF_SECONDS = 4.0
+"""How long mpirun may take to end for a lost host; a SIGTERM meanwhile crashes 4.1.4 (measured)."""
+
+_AFTER_END_SECONDS = 30.0
+"""How long mpirun may take to end once every rank has ended well."""
+
+_KEEP_GOING = ("abort_on_non_zero", "error_non_zero_exit", "continuous", "recover", "notifyerrors")
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What the agents have told so far; guarded by one lock."""
+
+    starts: dict[int, RankRecord] = field(default_factory=dict)
+    ends: dict[int, RankRecord] = field(default_factory=dict)
+    records: list[RankRecord] = field(default_factory=list)
+    job: str = ""
+    lost: list[str] = field(default_factory=list)
+    failed_at: float | None = None
+    ended_at: float | None = None
+    opened_at: float | None = None
+    proof: str | None = None
+
+
+class Run(Companion):
+    """One start of mpirun.
+
+    Args:
+        settings: what was asked.
+        plan: what is run.
+        attempt: the attempt's id.
+        console: where to say what happens.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        plan: LaunchPlan,
+        attempt: str,
+        console: Console,
+    ) -> None:
+        self._settings = settings
+        self._plan = plan
+        self._watches: list[HostWatch] = []
+        self._attempt = attempt
+        self._console = console
+        self._lock = threading.RLock()
+        self._seen = _Seen(proof=plan.unproved)
+        self._stop: Stop | None = None
+        self._end_at: float | None = None
+        self._alive_at = 0.0
+        planned = {h.name: h.slots for h in plan.hosts.hosts}
+        verbatim = None if plan.world_size is not None else plan.argv[1:]
+        judgement = choose_judgement(settings.environ, verbatim)
+        self._placement = Placement(planned, aliases=plan.aliases, judgement=judgement)
+        self._output = RankOutput(settings.output, settings.log_dir)
+        self._preemption = Preemption(self._watches, settings.grace_seconds, console)
+        self._stalls = StallWatch(self._watches, settings, self._output, console)
+        self._errors = MpirunErrors()
+        self._supervisor = self._make_supervisor(self._errors.descriptor)
+        self._daemons = DaemonStarter(
+            plan.remote,
+            attempt=attempt,
+            run_dir=plan.paths.run_dir,
+            on_outsider=self._on_outsider,
+        )
+        self._began = time.monotonic()
+
+    def start(self) -> None:
+        """Start mpirun: its daemons start as hosts get ready, its ranks once all are.
+
+        Raises:
+            ConfigurationError: if it cannot be started.
+        """
+        self._daemons.start()
+        try:
+            self._supervisor.start()
+        except OSError as error:
+            self.abort()
+            raise ConfigurationError(f"{self._plan.argv[0]}: {error.strerror}") from error
+
+    def join(self, connection: SshConnection, hello: Mapping[str, object]) -> None:
+        """A host is ready, and this was its agent's first word; thread-safe."""
+        usable = hello.get("tmp") is not False
+        if not usable:
+            self._console.warning(
+                f"{connection.host}: /tmp is full or cannot be written: its daemon uses /dev/shm"
+            )
+        self._daemons.add(connection, tmp=usable)
+
+    def abort(self) -> None:
+        """End mpirun, which will not get its hosts."""
+        self._daemons.close()
+        self._supervisor.abort()
+
+    def run(
+        self,
+        watches: Sequence[HostWatch],
+        *,
+        waited_seconds: float,
+        when_watching: Callable[[], None],
+    ) -> Outcome:
+        """Let the ranks start, wait for the end and return what came of it.
+
+        Args:
+            watches: an agent for each remote host, and for the launcher's own under its name.
+            waited_seconds: how long the hosts took to come.
+            when_watching: called once ending signals are mpirun's supervisor's.
+        """
+        self._began, began_wall = time.monotonic(), time.time()
+        self._watches += watches
+        for watch in watches:
+            watch.follow(self._on_event, self._output.write, self._on_lost)
+        if self._plan.unproved is not None:
+            self._open_gate()
+        self._daemons.complete()
+        try:
+            ending = self._supervisor.run(when_watching=when_watching)
+        finally:
+            self._daemons.close()
+        ran = time.monotonic() - self._began
+        silent = finish(self._watches)
+        self._errors.close()
+        self._output.close()
+        with self._lock:
+            lost = list(dict.fromkeys([*self._seen.lost, *silent]))
+            return diagnose(
+                Observation(
+                    mpirun_code=ending.exit_code,
+                    mpirun_signal=_own_signal(ending),
+                    signals=tuple(ending.signals),
+                    records=tuple(self._seen.records),
+                    hosts=self._placement.hosts,
+                    world_size=self._plan.world_size,
+                    recorded=self._plan.recorded,
+                    proof=self._seen.proof,
+                    stop=self._stop,
+                    lost_hosts=lost,
+                    last_words={rank: self._output.tail(rank) for rank in self._failed_ranks()},
+                    mpirun_said=self._errors.tail,
+                    phases_seconds={"wait": waited_seconds, "run": ran},
+                    mpirun_started=began_wall,
+                    opened_seconds=self._opened_seconds(),
+                )
+            )
+
+    def _opened_seconds(self) -> float | None:
+        opened = self._seen.opened_at
+        return None if opened is None else opened - self._began
+
+    def _failed_ranks(self) -> list[int]:
+        return [record.rank for record in self._seen.records if record.failed]
+
+    def _make_supervisor(self, stderr: int) -> Supervisor:
+        told = {carried.ATTEMPT: Variable(self._attempt, "default", "this start's id")}
+        return Supervisor(
+            self._plan.argv,
+            apply_environ(self._settings.environ, {**self._plan.environ, **told}),
+            grace_seconds=min(self._settings.grace_seconds, _LAST_SECONDS),
+            companion=self,
+            stderr=stderr,
+        )
+
+    def spared(self) -> list[int]:
+        """Return the pid of this host's own agent, which has still to finish."""
+        return [w.stream.process.pid for w in self._watches if isinstance(w.stream, LocalStream)]
+
+    # -- what is told ---------------------------------------------------------------------------
+
+    def _on_event(self, host: str, event: Mapping[str, object]) -> None:
+        match event.get("event"):
+            case "start" | "exit" | "vanished":
+                record = parse_record(event, host)
+                if record is not None:
+                    self._note(record)
+            case "warned":
+                self._preemption.note_warned(host, event)
+            case "ending":
+                self._on_host_ending(host)
+            case "progress" | "stacks":
+                self._stalls.note(host, event)
+
+    def _note(self, record: RankRecord) -> None:
+        """Take a record; ranks that the program itself spawned are another job of MPI's."""
+        with self._lock:
+            seen = self._seen
+            if record.event == "start":
+                seen.job = seen.job or record.job
+            if record.job != seen.job:
+                return
+            if record.event == "start":
+                self._note_start(record)
+                return
+            if record.rank not in seen.starts or record.rank in seen.ends:
+                return
+            seen.records.append(record)
+            seen.ends[record.rank] = record
+            self._preemption.note_ended(record.rank)
+            now = time.monotonic()
+            if record.failed and seen.failed_at is None:
+                seen.failed_at = now
+            if len(seen.ends) == len(seen.starts):
+                seen.ended_at = now
+                self._preemption.note_all_ended()
+
+    def _note_start(self, record: RankRecord) -> None:
+        seen = self._seen
+        if record.rank in seen.starts:
+            return
+        seen.records.append(record)
+        seen.starts[record.rank] = record
+        wrong = self._placement.add(record)
+        if wrong:
+            self._end("misplaced", "ranks are not where the plan put them", self._misplaced())
+        elif not record.found:
+            where = f"rank {record.rank} on {short_name(record.host)}"
+            self._end("missing program", f"program not found: {where}", where, rank=record.rank)
+        elif len(seen.starts) == record.world_size:
+            self._note_all_started(record.world_size)
+
+    def _misplaced(self) -> str:
+        return "\n    ".join(self._placement.misplaced)
+
+    def _note_all_started(self, world_size: int) -> None:
+        """Every rank is at the gate, in its place: compare them and let them through."""
+        if self._stop is not None:
+            self._open_gate()  # to run into their end
+            return
+        used = sum(1 for ranks in self._placement.hosts.values() if ranks)
+        if self._seen.proof is None:
+            self._seen.proof = "proved"
+        self._output.expect(world_size)
+        self._open_gate()
+        ranks, hosts = count(world_size, "rank"), count(used, "host")
+        seconds = time.monotonic() - self._began
+        self._console.info(
+            f"{ranks} started on {hosts} in {seconds:.1f} s (spread {self._seen.proof})",
+            event="started",
+            spread=self._seen.proof,
+        )
+        table = format_differences(find_differences(self._seen.starts.values()))
+        if table:
+            self._console.warning(table)
+
+    def _open_gate(self) -> None:
+        if self._seen.opened_at is None:
+            self._seen.opened_at = time.monotonic()
+            self._stalls.start()
+        for watch in self._watches:
+            watch.tell(do="go")
+
+    def _on_outsider(self, host: str) -> None:
+        """A host that is not of the plan: nothing there waits for us or tells us anything."""
+        with self._lock:
+            if self._seen.proof is None:
+                self._seen.proof = f"unproved: mpirun was told to use {host}, outside of the plan"
+                self._console.warning(f"where the ranks are is {self._seen.proof}")
+            self._open_gate()
+
+    def _on_host_ending(self, host: str) -> None:
+        """A worker was told to end: the whole job goes, with the grace that is left."""
+        with self._lock:
+            if self._is_ending():
+                return
+            self._end(
+                "host ending",
+                f"{short_name(host)} was told to end: ending the job",
+                host,
+                gently=True,
+            )
+
+    def _on_lost(self, host: str) -> None:
+        with self._lock:
+            self._seen.lost.append(host)
+            on_it = {r for r, start in self._seen.starts.items() if start.host == host}
+            if on_it and not on_it - self._seen.ends.keys():
+                return  # its ranks had ended
+            if host not in self._placement.planned:
+                return  # the launcher's own host, which has no rank
+            if not self._is_ending():
+                self._end_at = time.monotonic() + _SELF_SECONDS
+                self._end("lost host", f"lost {short_name(host)}: ending the job", host)
+
+    def _is_ending(self) -> bool:
+        return self._stop is not None or self._supervisor.stopping
+
+    def _end(
+        self,
+        kind: StopKind,
+        words: str,
+        detail: str,
+        *,
+        rank: int | None = None,
+        gently: bool = False,
+    ) -> None:
+        """End the job for a reason of ours; the first reason counts."""
+        if self._stop is not None:
+            return
+        self._stop = Stop(kind, detail, rank)
+        self._console.error(words)
+        if gently and self._seen.opened_at is not None:
+            self._preemption.start()
+        elif self._end_at is None:
+            self._supervisor.stop()
+
+    # -- in time --------------------------------------------------------------------------------
+
+    def on_signal(self, number: signal.Signals) -> float:
+        """Tell the ranks before mpirun, whose own SIGTERM becomes SIGKILL within a second."""
+        grace = self._settings.grace_seconds
+        self._console.warning(f"got {number.name}: ending the job within {grace:.0f} s")
+        with self._lock:
+            running = self._seen.starts.keys() - self._seen.ends.keys()
+            direct = number in (signal.SIGTERM, signal.SIGHUP) and self._seen.opened_at is not None
+            if not running or not direct:
+                return 0.0
+            self._preemption.start()
+        return grace
+
+    def on_tick(self) -> bool:
+        """Keep the deadlines, and return whether it is mpirun's time to end."""
+        with self._lock:
+            now = time.monotonic()
+            self._say_alive(now)
+            due = self._preemption.act(now) or self._stall_is_due(now)
+            if due or (self._end_at is not None and now >= self._end_at):
+                return True
+            if self._is_ending():
+                return False
+            if self._start_is_overdue(now):
+                self._end("hung", *self._hung())
+            elif self._end_is_overdue(now):
+                self._end("slow end", "mpirun does not end by itself: ending it", "")
+            return False
+
+    def _say_alive(self, now: float) -> None:
+        """Let hosts that are cut off from us know it by our silence, and end their ranks."""
+        if now >= self._alive_at:
+            self._alive_at = now + _ALIVE_SECONDS
+            for watch in self._watches:
+                watch.tell(do="alive")
+
+    def _stall_is_due(self, now: float) -> bool:
+        ended, started = len(self._seen.ends), len(self._seen.starts)
+        stalled, due = self._stalls.check(now, ended=ended, started=started)
+        if stalled is not None and self._stop is None:
+            self._stop = Stop("stalled", stalled)
+        return due
+
+    def _start_is_overdue(self, now: float) -> bool:
+        """Tell whether mpirun hangs; without the wrapper nobody could tell."""
+        waits = self._plan.recorded and self._seen.opened_at is None
+        return waits and now - self._began > self._settings.start_timeout_seconds
+
+    def _hung(self) -> tuple[str, str]:
+        seconds, starts = self._settings.start_timeout_seconds, self._seen.starts
+        if not starts:
+            detail = "no rank started" + self._not_contacted()
+            return f"{detail} within {seconds:.0f} s: ending mpirun", detail
+        size = next(iter(starts.values())).world_size
+        missing = format_ranks(sorted(set(range(size)) - starts.keys()))
+        detail = f"{len(starts)} of {size} ranks started; missing {missing}"
+        return f"within {seconds:.0f} s {detail}: ending mpirun", detail
+
+    def _not_contacted(self) -> str:
+        """Return which hosts mpirun has sent no daemon to, as far as that tells anything."""
+        remote = set(self._plan.remote)
+        silent = sorted(remote - self._daemons.contacted)
+        if not silent:
+            return ""
+        if silent == sorted(remote):
+            return ", and mpirun contacted no host"
+        return f", and mpirun did not contact {', '.join(map(short_name, silent[:_SHOWN_HOSTS]))}"
+
+    def _end_is_overdue(self, now: float) -> bool:
+        seen = self._seen
+        if seen.ended_at is not None and len(seen.ends) == len(seen.starts):
+            return now - seen.ended_at > _AFTER_END_SECONDS
+        words = [*self._plan.argv, *self._settings.environ]
+        if seen.failed_at is None or any(k in word for word in words for k in _KEEP_GOING):
+            return False
+        return now - seen.failed_at > _AFTER_FAILURE_SECONDS
+
+
+_LAST_SECONDS = 5.0
+"""How long mpirun has to end after its SIGTERM; the ranks have had their grace before."""
+
+
+def _own_signal(ending: Ending) -> int | None:
+    """Return the signal that ended mpirun itself, if it was not ours."""
+    ours = ending.killed or ending.stopped or ending.signals
+    return -ending.returncode if ending.returncode < 0 and not ours else None

@@ -29,6 +29,7 @@ class Job:
     worker_command: tuple[str, ...] = ()
     launcher_as_worker: bool = False
     clean_pod_policy: str = "All"
+    probed_port: int | None = None
 
     def manifest(self) -> dict[str, Any]:
         """Return the manifest as a cluster takes it; JSON is YAML."""
@@ -58,6 +59,9 @@ class Job:
         }
         if command:
             container["command"] = list(command)
+        if self.probed_port and name == "worker":
+            probe = {"tcpSocket": {"port": self.probed_port}, "periodSeconds": 1}
+            container["readinessProbe"] = probe
         volumes = [{"name": n, "emptyDir": {}} for n, _ in self.volumes]
         return {
             "replicas": replicas,

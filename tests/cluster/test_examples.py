@@ -13,9 +13,9 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 UPSTREAM = Path(__file__).parent / "data" / "upstream-pi.yaml"
 
 
-def run_manifest(path, image):
+def run_manifest(path, image, *options):
     """Run a manifest with an image and return what came of it."""
-    argv = (sys.executable, "-m", "mpijob_local", "run", "--image", image, str(path))
+    argv = (sys.executable, "-m", "mpijob_local", "run", "--image", image, *options, str(path))
     return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=380)
 
 
@@ -33,13 +33,17 @@ def test_pi_has_a_rank_on_each_worker(path, podman, open_mpi):
     assert "pi is approximately 3.14159265358" in done.stdout
 
 
-def test_mpi4py_passes_a_token_around_all_workers(podman):
-    """The mpi4py example sees every worker."""
+@pytest.mark.parametrize(
+    ("operator", "worker"), [("mpi-operator", "ring-worker"), ("trainer", "ring-node-0")]
+)
+def test_mpi4py_passes_a_token_around_all_workers(operator, worker, podman):
+    """The mpi4py example sees every worker, whoever lays it out."""
     image = existing_image(podman, "mpijob-example:mpi4py-ompi4.1")
-    done = run_manifest(EXAMPLES / "mpi4py" / "mpijob.yaml", image)
+    path = EXAMPLES / "mpi4py" / "mpijob.yaml"
+    done = run_manifest(path, image, "--operator", operator)
 
     assert done.returncode == 0, done.stderr
-    hosts = " ".join(f"ring-worker-{number}" for number in range(4))
+    hosts = " ".join(f"{worker}-{number}" for number in range(4))
     assert f"token came back after 4 hosts: {hosts}" in done.stdout
 
 

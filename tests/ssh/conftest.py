@@ -10,6 +10,7 @@ import time
 import pytest
 
 from mpijob_runtime.environ import Paths
+from mpijob_runtime.host_key import make_host_key, read_public_key
 from mpijob_runtime.probes.ssh import read_identity
 from mpijob_runtime.ssh_files import sshd_options
 
@@ -31,6 +32,7 @@ class Server:
     """One sshd with its address, directory and process."""
 
     def __init__(self, directory, address, port):
+        self.paths = Paths(str(directory))
         self.directory = directory
         self.address = address
         self.port = port
@@ -39,7 +41,7 @@ class Server:
     def start(self, *more, session=()):
         """Start listening; returns once the port answers."""
         options = sshd_options(
-            Paths(str(self.directory)),
+            self.paths,
             authorized_keys=f"{self.directory}/authorized_keys",
             port=self.port,
             session=(f"MPIJOB_RUN_DIR={self.directory}", *session),
@@ -73,20 +75,23 @@ class Server:
             self.process = None
 
 
-def make_key(path):
-    """Make a P-521 key, as the operators do, and return its public half."""
-    argv = ["ssh-keygen", "-q", "-t", "ecdsa", "-b", "521", "-N", "", "-f", path]
-    subprocess.run(argv, check=True)
-    with open(f"{path}.pub", encoding="ascii") as file:
-        return file.read()
+P_521 = ("-t", "ecdsa", "-b", "521")
+KINDS = {
+    "job": P_521,  # as the operators make it
+    "stranger": P_521,
+    "job-p256": ("-t", "ecdsa", "-b", "256"),
+    "job-p384": ("-t", "ecdsa", "-b", "384"),
+    "job-rsa": ("-t", "rsa", "-b", "2048"),
+}
 
 
 @pytest.fixture(scope="session")
 def keys(tmp_path_factory):
-    """Return a directory with the job's key and a stranger's."""
+    """Return a directory with the job's key, a stranger's, and other kinds of job keys."""
     directory = tmp_path_factory.mktemp("keys")
-    for name in ("job", "stranger"):
-        make_key(directory / name)
+    for name, options in KINDS.items():
+        argv = ["ssh-keygen", "-q", *options, "-N", "", "-f", directory / name]
+        subprocess.run(argv, check=True)
     return directory
 
 
@@ -103,13 +108,16 @@ def make_server(tmp_path, keys):
     if os.geteuid() == 0:
         os.makedirs("/run/sshd", mode=0o755, exist_ok=True)
 
-    def make(*, host_key="job", admitted="job"):
+    def make(*, authority="job", admitted="job", names=None):
+        """Make a server whose host key is certified for these names, or for its address."""
         number = len(servers) + 2
         directory = tmp_path / f"server{number}"
         directory.mkdir(mode=0o700)
-        shutil.copy(keys / host_key, directory / "id")
+        shutil.copy(keys / authority, directory / "id")
         shutil.copy(keys / f"{admitted}.pub", directory / "authorized_keys")
         address = f"127.0.0.{number}"
+        kind = read_public_key(str(directory / "id")).split()[0]
+        make_host_key(Paths(str(directory)), authority=kind, names=names or (address,))
         with socket.create_server((address, 0)) as free:
             port = free.getsockname()[1]
         servers.append(Server(directory, address, port))

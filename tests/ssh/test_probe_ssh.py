@@ -4,10 +4,17 @@ import subprocess
 import threading
 import time
 
+import paramiko
 import pytest
 
 from mpijob_runtime.errors import ConfigurationError
-from mpijob_runtime.probes.ssh import HostRefusal, Identity, probe_ssh, read_identity
+from mpijob_runtime.probes.ssh import (
+    HostRefusal,
+    Identity,
+    check_shell,
+    probe_ssh,
+    read_identity,
+)
 
 
 @pytest.fixture
@@ -109,16 +116,6 @@ def test_an_old_protocol_stops_at_the_banner(probe, listen):
     assert found.step == "banner"
 
 
-def test_a_foreign_host_key_stops_at_the_host_key(probe, make_server):
-    """A host that does not hold the job's key is not logged in to."""
-    server = make_server(host_key="stranger")
-    server.start()
-    found = refusal(probe, server.address, server.port)
-    assert found.step == "host key"
-    assert "not this job's" in found.reason
-    assert found.lasting
-
-
 def test_a_refused_key_stops_at_the_authentication(probe, make_server):
     """A worker that does not know our key says no, and will go on to."""
     server = make_server(admitted="stranger")
@@ -147,7 +144,10 @@ def test_a_shell_that_fails_stops_at_the_session(command, words, probe, make_ser
     """A login is worth nothing without commands; what the shell says is the reason."""
     server = make_server()
     server.start("-o", f"ForceCommand={command}")
-    found = refusal(probe, server.address, server.port)
+    connection = probe(server.address, server.port)
+    with pytest.raises(HostRefusal) as caught:
+        check_shell(connection, timeout_seconds=5.0)
+    found = caught.value
     assert found.step == "session"
     assert words in found.reason
     assert found.lasting
@@ -185,40 +185,46 @@ def test_a_command_that_takes_too_long_is_given_up(probe, server):
     assert time.monotonic() - began < 3
 
 
-def test_lines_come_as_they_are_written(probe, server, tmp_path):
-    """A stream is read while its command runs."""
-    command = f"echo one; until [ -e {tmp_path}/go ]; do sleep 0.05; done; echo two"
-    lines = probe(server.address, server.port).lines(command)
-    assert next(lines).strip() == "one"
-    (tmp_path / "go").touch()
-    assert [line.strip() for line in lines] == ["two"]
+def test_a_started_command_is_a_stream_both_ways(probe, server):
+    """It is read while it runs, and hears what is written to it; its exit code comes last."""
+    channel = probe(server.address, server.port).start("echo one; read -r word; echo $word; exit 3")
+    assert channel.read(timeout_seconds=5) == b"one\n"
+    channel.write(b"two\n")
+    assert channel.read(timeout_seconds=5) == b"two\n"
+    assert channel.read(timeout_seconds=5) == b""
+    assert channel.exit_code() == 3
 
 
-def test_lines_that_are_no_unicode_do_not_end_the_stream(probe, server):
-    """What a program writes into the file is not ours to trust."""
-    lines = probe(server.address, server.port).lines(r"printf 'a\n\377\376\nb\n'")
-    found = [line.strip() for line in lines]
-    assert (found[0], found[-1]) == ("a", "b")
+def test_stderr_is_apart_or_with_stdout(probe, server):
+    """An agent's frames must not mix with its complaints; a daemon's words are one stream."""
+    connection = probe(server.address, server.port)
+    apart = connection.start("echo out; echo err >&2")
+    assert apart.read(timeout_seconds=5) == b"out\n"
+    assert apart.exit_code() == 0
+    assert apart.errors() == "err\n"
+    both = connection.start("echo out; echo err >&2", merge_stderr=True)
+    assert b"".join(iter(lambda: both.read(timeout_seconds=5), b"")) == b"out\nerr\n"
 
 
 def test_the_end_of_a_connection_ends_its_lines_and_is_noticed(probe, server):
     """A host that goes away ends the stream; further commands are refused with a reason."""
     connection = probe(server.address, server.port)
-    lines = connection.lines("echo ready; sleep 30")
-    assert next(lines).strip() == "ready"
+    channel = connection.start("echo ready; sleep 30")
+    assert channel.read(timeout_seconds=5) == b"ready\n"
     server.stop()
-    assert list(lines) == []
+    assert channel.read(timeout_seconds=5) == b""
     with pytest.raises(HostRefusal) as caught:
         connection.run(":")
     assert caught.value.step == "session"
-    assert list(connection.lines(":")) == []
+    with pytest.raises(HostRefusal):
+        connection.start(":")
 
 
 def test_closing_ends_the_remote_command(probe, server, tmp_path, is_alive):
-    """The follower's tail does not stay behind on a worker."""
+    """A command that reads its stdin, as an agent does, does not stay behind on a worker."""
     connection = probe(server.address, server.port)
-    lines = connection.lines("echo $$; exec tail -f --pid=$PPID /dev/null")
-    pid = int(next(lines))
+    channel = connection.start("echo $$; exec cat")
+    pid = int(channel.read(timeout_seconds=5))
     connection.close()
     deadline = time.monotonic() + 5
     while is_alive(pid) and time.monotonic() < deadline:
@@ -234,16 +240,6 @@ def test_a_refused_probe_leaves_no_descriptor_open(probe, listen, identity):
     for _ in range(5):
         refusal(probe, *address, timeout_seconds=1.0)
     assert len(os.listdir("/proc/self/fd")) <= before + 5 + 1
-
-
-def test_a_server_with_more_host_keys_shows_the_jobs(probe, make_server, tmp_path):
-    """A user's sshd_config with host keys of its own does not make the worker a stranger."""
-    server = make_server()
-    other = tmp_path / "other"
-    argv = ["ssh-keygen", "-q", "-t", "ecdsa", "-b", "256", "-N", "", "-f", other]
-    subprocess.run(argv, check=True)
-    server.start("-o", f"HostKey={other}")
-    assert probe(server.address, server.port).run(":").exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -283,3 +279,27 @@ def test_a_key_with_a_passphrase_is_a_configuration_error(tmp_path):
     subprocess.run(["ssh-keygen", "-q", "-t", "ecdsa", "-N", "secret", "-f", path], check=True)
     with pytest.raises(ConfigurationError, match="not a usable private key"):
         read_identity(path, user="u")
+
+
+def test_a_long_session_renews_its_keys_and_loses_nothing(probe, server, monkeypatch):
+    """After 512 MiB paramiko asks for new keys; the host shows its certificate anew each time."""
+    renewed = []
+    activate = paramiko.Transport._activate_inbound
+
+    def note(transport):
+        renewed.append(transport)
+        activate(transport)
+
+    monkeypatch.setattr(paramiko.Transport, "_activate_inbound", note)
+    monkeypatch.setattr(paramiko.packet.Packetizer, "REKEY_BYTES", 1 << 20)
+    session = probe(server.address, server.port).start("seq 1 1000000; cat")
+    expected = "".join(f"{number}\n" for number in range(1, 1_000_001)).encode()
+    found = b""
+    while len(found) < len(expected):
+        data = session.read(timeout_seconds=20)
+        assert data, "the session has ended"
+        found += data
+    assert found == expected
+    assert len(renewed) > 4
+    session.write(b"still there\n")
+    assert session.read(timeout_seconds=20) == b"still there\n"

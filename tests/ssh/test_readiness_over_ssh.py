@@ -1,4 +1,3 @@
-import json
 import threading
 import time
 
@@ -6,7 +5,6 @@ import pytest
 
 from mpijob_runtime import readiness
 from mpijob_runtime.errors import ConfigurationError, HostsNotReadyError
-from mpijob_runtime.follow import RecordFollower
 from mpijob_runtime.probes.ssh import probe_ssh
 from mpijob_runtime.readiness import wait_for_hosts
 
@@ -79,91 +77,8 @@ def test_a_host_that_never_comes_is_named(wait, make_server):
 def test_a_host_with_another_key_is_a_configuration_error(wait, make_server, monkeypatch):
     """A worker of another job answers: 78, long before the deadline."""
     monkeypatch.setattr(readiness, "LASTING_SECONDS", 0.3)
-    good, other = make_server(), make_server(host_key="stranger")
+    good, other = make_server(), make_server(authority="stranger")
     good.start()
     other.start()
     with pytest.raises(ConfigurationError, match=f"{other.address}: host key"):
         wait(good, other, timeout_seconds=20)
-
-
-def write_record(server, event, rank, at, **more):
-    """Append a record to a server's file, as the wrapper on that host does."""
-    directory = server.directory / "attempts"
-    directory.mkdir(exist_ok=True)
-    record = {
-        "event": event,
-        "rank": rank,
-        "world_size": 2,
-        "host": server.address,
-        "boot_id": "b",
-        "time": 1000.0 + at,
-    }
-    with open(directory / "1-a", "a", encoding="utf-8") as file:
-        file.write(json.dumps(record | more) + "\n")
-
-
-@pytest.fixture
-def followed(wait, make_server, tmp_path):
-    """Return two servers, a follower over both that has started, and what it noted."""
-    servers = [make_server(), make_server()]
-    for server in servers:
-        server.start()
-    noted = []
-    follower = RecordFollower(
-        wait(*servers), attempt="1-a", run_dir=str(tmp_path / "local"), on_record=noted.append
-    )
-    follower.start()
-    return servers, follower, noted
-
-
-def wait_until(predicate, seconds=5):
-    """Wait until something holds."""
-    deadline = time.monotonic() + seconds
-    while not predicate() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert predicate()
-
-
-def test_records_arrive_while_the_job_runs(followed):
-    """A record is noted soon after it was written, without a collection."""
-    servers, _, noted = followed
-    write_record(servers[0], "start", 0, 0.0)
-    write_record(servers[1], "start", 1, 0.1)
-    wait_until(lambda: {record.rank for record in noted} == {0, 1})
-
-
-def test_records_are_collected_at_the_end(followed):
-    """Whatever the stream has shown, the final reading has everything, once and in order."""
-    servers, follower, noted = followed
-    write_record(servers[1], "start", 1, 0.1)
-    write_record(servers[0], "start", 0, 0.0)
-    write_record(servers[0], "exit", 0, 5.0, exit_code=3)
-    records, lost = follower.collect()
-    assert [(r.event, r.rank, r.exit_code) for r in records] == [
-        ("start", 0, None),
-        ("start", 1, None),
-        ("exit", 0, 3),
-    ]
-    assert lost == []
-    assert sorted(noted, key=lambda r: r.time_seconds) == records
-
-
-def test_a_lost_host_is_named_and_its_streamed_records_are_kept(followed):
-    """A worker that dies takes its file along, not what was read before."""
-    servers, follower, noted = followed
-    write_record(servers[0], "start", 0, 0.0)
-    write_record(servers[1], "start", 1, 0.1)
-    wait_until(lambda: len(noted) == 2)
-    servers[1].stop()
-    write_record(servers[0], "exit", 0, 5.0, signal=15)
-    began = time.monotonic()
-    records, lost = follower.collect()
-    assert time.monotonic() - began < 10
-    assert lost == [servers[1].address]
-    assert [(r.event, r.rank) for r in records] == [("start", 0), ("start", 1), ("exit", 0)]
-
-
-def test_without_records_a_host_is_not_lost(followed):
-    """A host on which no rank ran has nothing to tell, and that is no failure."""
-    _, follower, _ = followed
-    assert follower.collect() == ([], [])

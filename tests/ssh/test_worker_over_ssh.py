@@ -1,4 +1,5 @@
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -49,6 +50,7 @@ def worker(bare_environ, keys, make_server, tmp_path):
     environ = bare_environ | {
         "MPIJOB_SSH_DIR": str(secret),
         "MPIJOB_SSH_PORT": str(port),
+        "MPIJOB_HOST_NAMES": "127.0.0.1",
         "MPIJOB_GRACE": "2",
         "DATA": "line 1\nline 'two'",
     }
@@ -85,8 +87,10 @@ def test_sigterm_ends_the_worker_and_what_runs_on_it(worker, identity, is_alive)
     """A deleted pod's ranks get SIGTERM and time to end; the worker ends with 0."""
     connection = worker.connect(identity)
     script = "trap 'sleep 0.2; echo saved; exit' TERM; echo $$; while :; do sleep 0.05; done"
-    lines = connection.lines(script)
-    pid = int(next(lines))
+    channel = connection.start(
+        f"{sys.executable} -m mpijob_runtime.rank sh -c {shlex.quote(script)}"
+    )
+    pid = int(channel.read(timeout_seconds=10))
     worker.process.send_signal(signal.SIGTERM)
     assert worker.process.wait(20) == 0
     assert not is_alive(pid)

@@ -168,7 +168,16 @@ def test_an_empty_hostfile_is_never_a_local_run(run, tmp_path):
 @pytest.mark.usefixtures("mpi")
 def test_plan_json_has_the_shape_of_the_contract(run, hostfile):
     """The plan's keys, with each variable's value, source and reason."""
-    argv = ("--hostfile", hostfile, "--env", "HF_TOKEN=hunter2", "--", "python", "-c", "a b")
+    argv = (
+        "--hostfile",
+        hostfile,
+        "--env",
+        "STORE=https://me:hunter2@store",
+        "--",
+        "python",
+        "-c",
+        "a b",
+    )
     code, out, err = run("plan", "--json", *argv)
     data = json.loads(out)
     assert (code, err) == (0, "")
@@ -177,7 +186,18 @@ def test_plan_json_has_the_shape_of_the_contract(run, hostfile):
     assert data["world_size"] == 5
     assert data["argv"][-3:] == ["python", "-c", "a b"]
     assert data["environ"]["OMPI_MPIJOB_ATTEMPT"]["why"] == "decided at launch"
-    assert data["environ"]["OMPI_MPIJOB_ENV_HF_TOKEN"]["value"] != "hunter2"
+    assert "hunter2" not in data["environ"]["OMPI_MPIJOB_ENV_STORE"]["value"]
+
+
+@pytest.mark.usefixtures("mpi")
+def test_plan_refuses_to_forward_a_secret(run, hostfile):
+    """64 before anything runs; the value is not repeated, and the next step is named."""
+    argv = ("--hostfile", hostfile, "--env", "HF_TOKEN=hunter2", "--", "true")
+    code, out, err = run("plan", *argv)
+    assert (code, out) == (64, "")
+    assert "--env HF_TOKEN" in err
+    assert "secretKeyRef" in err
+    assert "hunter2" not in err
 
 
 @pytest.mark.usefixtures("mpi")
@@ -234,11 +254,11 @@ def test_a_reader_that_goes_away_is_no_traceback(local_mpi):
 
 @pytest.mark.usefixtures("mpi")
 def test_probe_json_has_every_group_of_facts(run):
-    """system, user, key, mpi and rank_wrapper, as plain data."""
+    """system, user, key, mpi, rank_wrapper and rsh, as plain data."""
     code, out, _ = run("probe", "--json")
     data = json.loads(out)
     assert code == 0
-    assert list(data) == ["system", "user", "key", "mpi", "rank_wrapper"]
+    assert list(data) == ["system", "user", "key", "mpi", "rank_wrapper", "rsh"]
     assert data["mpi"]["version"] == "4.1.4"
     assert isinstance(data["system"]["capabilities"], list)
 

@@ -48,6 +48,16 @@ def test_an_unreadable_key_is_refused_with_owner_mode_and_remedy(owner, mode, wo
     assert "fsGroup" in caught.value.remedy
 
 
+@pytest.mark.parametrize(("mode", "moves"), [(0o600, True), (0o640, False), (0o440, False)])
+def test_the_remedy_is_one_that_helps(mode, moves):
+    """Trainer's key is 0640 at any path: another path is no cure; mpi-operator's 0600 is one."""
+    key = key_at("/root/.ssh", owner=0, mode=mode, readable=False)
+    with pytest.raises(ConfigurationError) as caught:
+        copy_key(key, USER, Paths("/r"))
+    assert "fsGroup" in caught.value.remedy
+    assert ("sshAuthMountPath" in caught.value.remedy) == moves
+
+
 def test_a_key_that_vanished_is_refused(tmp_path):
     """Between the probe and the copy the kubelet may have swapped the secret."""
     with pytest.raises(ConfigurationError):

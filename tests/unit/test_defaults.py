@@ -5,7 +5,7 @@ import pytest
 from mpijob_runtime.defaults import DEFAULTS, defaults_for
 
 NAMES = [row.name for row in DEFAULTS]
-PLACES = {"hostfile", "ssh_config", "rank_wrapper", "run_dir"}
+PLACES = {"hostfile", "rsh", "rank_wrapper"}
 
 
 @pytest.mark.parametrize("row", DEFAULTS, ids=NAMES)
@@ -46,7 +46,7 @@ def test_each_generation_gets_the_names_that_it_reads(major, own, foreign, make_
         ({"rdma_devices": ("mlx5_0",)}, {"rdma_devices": ()}, ("OMPI_MCA_pml",)),
         ({"wrapper": None}, {"wrapper": "/w"}, ("_agent",)),
         ({"ptrace_scope": 0}, {"ptrace_scope": 1}, ("vader_single_copy", "smsc")),
-        ({"writable_tmp": True}, {"writable_tmp": False}, ("tmpdir_base",)),
+        ({"writable_tmp": True}, {"writable_tmp": False}, ("tmpdir_base", "TMPDIR")),
     ],
     ids=["root", "no rdma", "wrapper", "yama", "no tmp"],
 )

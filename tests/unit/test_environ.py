@@ -1,14 +1,6 @@
 import pytest
 
-from mpijob_runtime.environ import (
-    MASK,
-    Paths,
-    Variable,
-    apply_environ,
-    assemble_environ,
-    is_secret,
-    shown_value,
-)
+from mpijob_runtime.environ import Paths, Variable, apply_environ, assemble_environ
 from mpijob_runtime.hosts import Host, Hostfile
 
 HOSTS = Hostfile((Host("w0.job", 2), Host("w1.job", 2)), "test")
@@ -144,39 +136,54 @@ def test_apply_lays_decided_variables_over_the_base():
 
 @pytest.mark.parametrize(
     "name",
-    [
-        "HF_TOKEN",
-        "AWS_SECRET_ACCESS_KEY",
-        "AWS_SESSION_TOKEN",
-        "WANDB_API_KEY",
-        "OMPI_MPIJOB_ENV_WANDB_API_KEY",
-        "DB_PASSWORD",
-        "db_password",
-        "PASSPHRASE",
-        "GOOGLE_APPLICATION_CREDENTIALS",
-        "REGISTRY_AUTH",
-        "PRIVATE_KEY",
-        "APIKEY",
-    ],
+    ["NCCL_DEBUG", "UCX_TLS", "OMP_NUM_THREADS", "PYTHONUNBUFFERED", "HOROVOD_TIMELINE"],
 )
-def test_secrets_are_masked(name):
-    """A value whose name says that it is secret is never shown."""
-    assert is_secret(name)
-    assert shown_value(name, "hunter2") == MASK
+def test_what_people_set_for_a_whole_job_fills_gaps_of_the_ranks(name, assemble):
+    """The launcher's NCCL_DEBUG and the like reach ranks that have none, without any flag."""
+    found = assemble({name: "1"})[f"OMPI_MPIJOB_GAP_{name}"]
+    assert (found.value, found.source) == ("1", "user")
+
+
+@pytest.mark.parametrize("name", ["HOME", "PATH", "CUDA_VISIBLE_DEVICES", "NCCL_TOKEN", "XNCCL_A"])
+def test_nothing_else_of_the_launcher_reaches_the_ranks_unasked(name, assemble):
+    """What belongs to the launcher's container, or is a secret, stays there."""
+    assert f"OMPI_MPIJOB_GAP_{name}" not in assemble({name: "1"})
 
 
 @pytest.mark.parametrize(
-    "name", ["PATH", "OMPI_MCA_pml", "EPOCHS", "KEYBOARD", "TOKENIZERS_PARALLELISM", "AUTHOR"]
+    ("environ", "expected"), [({}, "1"), ({"PYTHONFAULTHANDLER": "0"}, "0")], ids=["unset", "set"]
 )
-def test_ordinary_values_are_shown(name):
-    """Masking what is no secret would only hide mistakes."""
-    assert shown_value(name, "value") == "value"
+def test_stacks_of_stalled_ranks_are_prepared(environ, expected, assemble):
+    """With --stall-timeout Python answers a SIGABRT with its stack, unless the user said no."""
+    variables = assemble(environ, flags={"stall_timeout_seconds": 5.0})
+    assert variables["OMPI_MPIJOB_GAP_PYTHONFAULTHANDLER"].value == expected
 
 
-@pytest.mark.parametrize("value", [None, ""])
-def test_a_missing_secret_is_shown_as_missing(value):
-    """A mask over nothing would say that something is there."""
-    assert shown_value("HF_TOKEN", value) == value
+def test_python_is_left_alone_without_a_stall_timeout(assemble):
+    """No variable for what nobody asked for."""
+    assert "OMPI_MPIJOB_GAP_PYTHONFAULTHANDLER" not in assemble()
+
+
+@pytest.mark.parametrize(("output", "told"), [("mpirun", True), ("prefix", False), ("json", False)])
+def test_ranks_know_whose_their_output_is(output, told, assemble):
+    """--output mpirun leaves the streams to Open MPI; else the wrapper takes them."""
+    assert ("OMPI_MPIJOB_STREAMS" in assemble(flags={"output": output})) == told
+
+
+@pytest.mark.parametrize(
+    ("rsh", "expected"), [("/lib/rsh", "/lib/rsh"), (None, f"ssh -F {PATHS.ssh_config}")]
+)
+def test_daemons_start_by_our_rsh_or_else_by_ssh(rsh, expected, assemble):
+    """Without our own remote shell in the image ssh itself is used, with our settings."""
+    assert assemble(rsh=rsh)["OMPI_MCA_plm_rsh_agent"].value == expected
+    assert assemble(rsh=rsh, major=5)["PRTE_MCA_plm_ssh_agent"].value == expected
+
+
+@pytest.mark.parametrize("name", ["MASTER_ADDR", "MASTER_PORT"])
+def test_the_launchers_own_master_is_the_ranks(name, assemble):
+    """A user who sets MASTER_ADDR on the launcher means the job."""
+    found = assemble({name: "7000"})[f"OMPI_MPIJOB_{name}"]
+    assert (found.value, found.source) == ("7000", "user")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ CODES = {
     "HostfileError": 65,
     "ManifestError": 65,
     "HostsNotReadyError": 69,
+    "SpreadError": 76,
     "ConfigurationError": 78,
     "ProgramNotFoundError": 127,
 }

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from mpijob_runtime.supervise import descendants
+from mpijob_runtime.processes import descendants
 
 HOST = socket.gethostname()
 
@@ -63,17 +63,19 @@ def test_a_local_job_succeeds_under_each_name_of_this_machine(host, launch):
     script = 'echo "$RANK of $WORLD_SIZE at $MASTER_ADDR:$MASTER_PORT $EPOCHS"'
     job = launch("--host", f"{host}:2", "--env", "EPOCHS=90", "--", "sh", "-c", script)
     assert job.end() == 0, job.stderr
-    expected = [f"{rank} of 2 at {host}:29500 90" for rank in (0, 1)]
+    here = host if host[0].isdigit() else host.split(".")[0]
+    expected = [f"[{rank} {here}] {rank} of 2 at {host}:29500 90" for rank in (0, 1)]
     assert expected == sorted(job.stdout.splitlines())
     report = job.report
     assert (report["outcome"], report["exit_code"], report["ranks_started"]) == ("succeeded", 0, 2)
     assert report["hosts"] == [{"name": host, "ranks": [0, 1]}]
+    assert report["spread"] == "proved"
     assert set(report["phases_seconds"]) == {"wait", "start", "run"}
 
 
 def test_stdout_is_the_ranks_alone(launch):
     """Everything of ours goes to stderr."""
-    job = launch("--host", "localhost", "--", "printf", "x")
+    job = launch("--host", "localhost", "--output", "plain", "--", "printf", "x")
     job.end()
     assert job.stdout == "x"
     assert "succeeded" in job.stderr
@@ -86,8 +88,8 @@ def test_a_failing_rank_is_named_and_its_code_passes_through(launch, tmp_path):
     job = launch("--host", "localhost:3", "--", "sh", "-c", script)
     assert job.end() == 7
     failure = job.report["first_failure"]
-    assert (failure["rank"], failure["host"], failure["exit_code"]) == (1, HOST, 7)
-    words = f"failed: rank 1 on {HOST} failed first: exit code 7"
+    assert (failure["rank"], failure["host"], failure["exit_code"]) == (1, "localhost", 7)
+    words = "failed: rank 1 on localhost failed first: exit code 7"
     assert (tmp_path / "termination-log").read_text().startswith(words)
     assert words in job.stderr
 
@@ -100,14 +102,17 @@ def test_a_killed_rank_has_its_signal(launch):
 
 
 def test_a_missing_program_is_127(launch):
-    """A typo in the program's name is said as such."""
-    job = launch("--host", "localhost", "--", "no-such-program")
+    """A typo in the program's name is said as such, with rank and host, before anything runs."""
+    job = launch("--host", "localhost:2", "--", "no-such-program")
     assert job.end() == 127
-    assert "program not found" in job.report["reason"]
+    report = job.report
+    assert report["outcome"] == "not_started"
+    assert report["reason"].startswith("program not found: rank ")
+    assert "localhost" in report["reason"]
 
 
 def test_ranks_outside_the_plan_are_76(launch, local_mpi):
-    """Mpirun ended with 0, but put its ranks elsewhere: that is no success."""
+    """Mpirun put its ranks elsewhere: no program runs at all, and that is no success."""
     agent = f"{local_mpi['PATH'].split(':')[0]}/agent"
     with open(agent, "w", encoding="utf-8") as file:
         file.write(f'#!/bin/sh\nOMPI_COMM_WORLD_SIZE=3 exec {os.path.dirname(agent)}/rank "$@"\n')
@@ -117,10 +122,12 @@ def test_ranks_outside_the_plan_are_76(launch, local_mpi):
         text = file.read().replace("n=$2", "n=3")
     with open(mpirun, "w", encoding="utf-8") as file:
         file.write(text)
-    job = launch("--host", "localhost:2", "--", "sleep", "0.5")
+    ran = os.path.dirname(agent) + "/ran"
+    job = launch("--host", "localhost:2", "--", "touch", ran)
     assert job.end() == 76
-    assert job.report["outcome"] == "failed"
+    assert (job.report["outcome"], job.report["spread"]) == ("failed", "disproved")
     assert "localhost: planned at most 2" in job.report["reason"]
+    assert not os.path.exists(ran)
 
 
 def test_nothing_starts_with_n_beyond_the_slots(launch, tmp_path):
@@ -207,11 +214,11 @@ def test_no_key_for_remote_hosts_is_78(launch, tmp_path):
 
 def test_a_signal_while_the_outcome_is_written_does_not_lose_it(launch, tmp_path):
     """A second SIGTERM at the very end must not cost the report."""
-    fifo = tmp_path / "fifo"
+    fifo, log = tmp_path / "fifo", tmp_path / "termination-log"
     os.mkfifo(fifo)
+    log.touch()
     job = launch("--report", str(fifo), "--host", "localhost", "--", "true")
-    wait_for((tmp_path / "run" / "attempts").exists)
-    time.sleep(0.5)
+    wait_for(log.read_text)  # it is written before the report
     job.process.send_signal(signal.SIGTERM)
     time.sleep(0.1)
     assert job.process.poll() is None
@@ -258,4 +265,147 @@ def test_a_mpirun_that_starts_no_rank_is_ended_by_the_deadline(launch, tmp_path)
     environ = {"MPIJOB_MPIRUN": str(hung), "MPIJOB_START_TIMEOUT": "0.5", "MPIJOB_GRACE": "0.5"}
     job = launch("--host", "localhost", "--", "true", environ=environ)
     assert job.end() == 75
-    assert "no rank started in time" in job.report["reason"]
+    assert job.report["reason"] == "mpirun hung: no rank started"
+
+
+SAVES = """
+import os, signal, sys, time
+def save(*_):
+    time.sleep(0.3)
+    open(f"{sys.argv[1]}/saved.{os.environ['RANK']}", "w").close()
+    sys.exit(0)
+signal.signal(signal.SIGUSR1, save)
+open(f"{sys.argv[1]}/up.{os.environ['RANK']}", "w").close()
+while True:
+    time.sleep(0.05)
+"""
+
+
+def test_a_preempted_job_saves_within_its_grace(launch, tmp_path):
+    """SIGTERM to the launcher: SIGUSR1 to who handles it, and all ranks have the time to save."""
+    job = launch("--host", "localhost:2", "--", sys.executable, "-c", SAVES, str(tmp_path))
+    wait_for(lambda: all((tmp_path / f"up.{rank}").exists() for rank in (0, 1)))
+    began = time.monotonic()
+    job.process.send_signal(signal.SIGTERM)
+    assert job.end() == 75
+    assert time.monotonic() - began < 10
+    assert job.report["outcome"] == "preempted"
+    assert all((tmp_path / f"saved.{rank}").exists() for rank in (0, 1))
+
+
+POLLS = """
+while [ ! -e "$MPIJOB_PREEMPTION_FILE" ]; do : > $0/up.$RANK; sleep 0.05; done
+: > $0/saved.$RANK
+"""
+
+
+def test_a_program_may_poll_for_its_end(launch, tmp_path):
+    """The file that MPIJOB_PREEMPTION_FILE names is there once the job is to end."""
+    script = f"trap '' TERM; {POLLS}"
+    job = launch("--host", "localhost:2", "--grace", "5", "--", "sh", "-c", script, str(tmp_path))
+    wait_for(lambda: all((tmp_path / f"up.{rank}").exists() for rank in (0, 1)))
+    job.process.send_signal(signal.SIGTERM)
+    assert job.end() == 75
+    assert all((tmp_path / f"saved.{rank}").exists() for rank in (0, 1))
+
+
+def test_a_second_interrupt_ends_at_once(launch, local_mpi, tmp_path, is_alive):
+    """Ctrl-C twice: 130 without waiting for a grace, and nothing is left."""
+    mpirun = f"{local_mpi['PATH'].split(':')[0]}/mpirun"
+    with open(mpirun, encoding="utf-8") as file:
+        text = file.read().replace("trap 'kill $pids' TERM", "trap '' TERM INT")
+    with open(mpirun, "w", encoding="utf-8") as file:
+        file.write(text)
+    script = f"trap '' INT TERM; echo $$ > {tmp_path}/pid; while :; do sleep 0.05; done"
+    job = launch("--host", "localhost", "--grace", "60", "--", "sh", "-c", script)
+    wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip())
+    began = time.monotonic()
+    job.process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    assert job.process.poll() is None
+    job.process.send_signal(signal.SIGINT)
+    assert job.end() == 130
+    assert time.monotonic() - began < 15
+    assert not is_alive(int((tmp_path / "pid").read_text()))
+
+
+def test_lines_of_ranks_are_not_mixed(launch):
+    """Ranks that write in halves, at one time, give whole lines each with its own prefix."""
+    script = 'i=0; while [ $i -lt 20 ]; do printf "a$RANK"; printf "b\\n"; i=$((i + 1)); done'
+    job = launch("--host", "localhost:3", "--", "sh", "-c", script)
+    assert job.end() == 0, job.stderr
+    lines = job.stdout.splitlines()
+    expected = {f"[{rank} localhost] a{rank}b" for rank in range(3)}
+    assert set(lines) == expected
+    assert len(lines) == 60
+
+
+def test_each_rank_has_its_log_file(launch, tmp_path):
+    """--log-dir holds both streams of each rank, without prefixes."""
+    argv = ("--log-dir", str(tmp_path / "logs"), "--host", "localhost:2")
+    job = launch(*argv, "--", "sh", "-c", "echo out $RANK; sleep 0.1; echo err >&2")
+    assert job.end() == 0, job.stderr
+    found = {path.name: path.read_text() for path in (tmp_path / "logs").iterdir()}
+    assert found == {f"rank-{rank}.log": f"out {rank}\nerr\n" for rank in (0, 1)}
+
+
+def test_ranks_of_a_killed_launcher_end_within_the_grace(launch, tmp_path, is_alive):
+    """SIGKILL to the launcher: the host's agent ends what it has left, deaf or not."""
+    script = f"trap '' TERM; echo $$ > {tmp_path}/pid.$RANK; while :; do sleep 0.05; done"
+    job = launch("--host", "localhost:2", "--grace", "1", "--", "sh", "-c", script)
+    files = [tmp_path / f"pid.{rank}" for rank in (0, 1)]
+    wait_for(lambda: all(file.exists() and file.read_text().strip() for file in files))
+    left = descendants(job.process.pid)
+    job.process.kill()
+    began = time.monotonic()
+    wait_for(lambda: not any(is_alive(int(file.read_text())) for file in files), seconds=8)
+    assert time.monotonic() - began < 5
+    wait_for(lambda: not any(map(is_alive, left)))
+    job.end()
+
+
+def test_without_the_wrapper_a_success_is_unproved(launch):
+    """MPIJOB_RANK_WRAPPER= is respected; that nothing tells where ranks are is said."""
+    job = launch("--host", "localhost:2", "--", "true", environ={"MPIJOB_RANK_WRAPPER": ""})
+    assert job.end() == 0, job.stderr
+    assert "warning: where the ranks will be is unproved" in job.stderr
+    assert job.report["outcome"] == "succeeded"
+    assert job.report["spread"].startswith("unproved: MPIJOB_RANK_WRAPPER")
+
+
+RAISES = """
+import os, time
+if os.environ["RANK"] == "1":
+    raise ValueError("bad batch")
+time.sleep(0.5)
+"""
+
+
+def test_the_exception_of_the_first_failure_is_the_reason(launch):
+    """The last words of the rank that failed are in the report."""
+    job = launch("--host", "localhost:2", "--", sys.executable, "-c", RAISES)
+    assert job.end() != 0
+    failure = job.report["first_failure"]
+    assert failure["rank"] == 1
+    assert "ValueError: bad batch" in failure["cause"]
+
+
+def test_ranks_that_differ_are_said(launch, local_mpi):
+    """A variable that one rank alone has is shown before the start."""
+    place = local_mpi["PATH"].split(":")[0]
+    with open(f"{place}/rank", encoding="utf-8") as file:
+        text = file.read()
+    with open(f"{place}/rank", "w", encoding="utf-8") as file:
+        file.write(text.replace("exec", "NCCL_X=$OMPI_COMM_WORLD_RANK exec"))
+    job = launch("--host", "localhost:2", "--", "true")
+    assert job.end() == 0, job.stderr
+    assert "ranks differ" in job.stderr
+    assert "NCCL_X" in job.stderr
+
+
+def test_a_stalled_job_is_ended_with_its_stacks(launch):
+    """Nothing moves for --stall-timeout: 75, and what the ranks were doing."""
+    job = launch("--host", "localhost:2", "--stall-timeout", "0.6", "--", "sleep", "60")
+    assert job.end() == 75, job.stderr
+    assert "the job makes no progress" in job.report["reason"]
+    assert "ranks 0-1" in job.report["reason"]

@@ -12,12 +12,36 @@ ROOT = pathlib.Path(mpijob_runtime.__file__).parent
 
 # From the bottom up. A module imports from its own row (no circles) and the rows above it here.
 LAYERS = (
-    {"__init__", "early", "errors", "carried", "facts", "operators", "console"},
-    {"hosts", "records", "run_dir", "settings", "defaults", "supervise", "private_files"},
-    {"environ", "mpirun", "outcome", "rank", "probes"},
-    {"ssh_files", "spread", "diagnose", "report", "credentials", "user_entry", "readiness"},
-    {"plan", "follow"},
-    {"launch", "worker"},
+    {
+        "__init__",
+        "early",
+        "errors",
+        "carried",
+        "facts",
+        "operators",
+        "console",
+        "frames",
+        "frame_reader",
+        "masking",
+    },
+    {
+        "hosts",
+        "host_formats",
+        "records",
+        "run_dir",
+        "settings",
+        "defaults",
+        "last_words",
+        "processes",
+    },
+    {"private_files", "attempts", "mpirun_errors", "rank", "rsh"},
+    {"environ", "mpirun", "outcome", "output", "agent", "supervise", "probes"},
+    {"ssh_files", "spread", "diagnose", "differences", "stacks", "report", "credentials"},
+    {"user_entry", "readiness", "daemons", "watch", "worker_watch"},
+    {"plan", "preemption", "stall", "host_key"},
+    {"crew", "run", "worker"},
+    {"launch"},
+    {"discovery"},
     {"shims", "cli"},
     {"__main__"},
 )
@@ -25,13 +49,20 @@ ROW = {name: row for row, names in enumerate(LAYERS) for name in names}
 
 PURE = {
     "__init__",
+    "agent.grace",
     "carried",
     "defaults",
     "diagnose",
+    "differences",
     "environ",
     "errors",
     "facts",
+    "frame_reader",
+    "frames",
+    "host_formats",
     "hosts",
+    "last_words",
+    "masking",
     "mpirun",
     "operators",
     "outcome",
@@ -40,12 +71,14 @@ PURE = {
     "settings",
     "spread",
     "ssh_files",
+    "stacks",
 }
 EFFECTS = {"os", "subprocess", "time", "socket", "threading", "pathlib", "shutil", "tempfile"}
 
 # Which single module or folder may import a third-party package.
 HOMES = {
     "paramiko": "probes.ssh",
+    "cryptography": "probes.host_certificate",
     "psutil": "probes.system",
     "click": "cli",
     "pynvml": "probes.gpu",
@@ -151,7 +184,9 @@ def test_there_are_no_other_third_party_packages():
     assert found - set(sys.stdlib_module_names) - {"mpijob_runtime"} <= HOMES.keys()
 
 
-@pytest.mark.parametrize("name", ["settings", "run_dir", "rank", "shims", "launch", "worker"])
+@pytest.mark.parametrize(
+    "name", ["settings", "run_dir", "rank", "agent.begin", "shims", "launch", "worker"]
+)
 def test_the_listed_modules_exist(name):
     """The tests above would pass on an empty package."""
     assert name in MODULES
@@ -160,7 +195,7 @@ def test_the_listed_modules_exist(name):
 @pytest.mark.parametrize("name", MODULES)
 def test_the_environment_is_read_in_few_places(name):
     """Only entry points touch os.environ; all else takes a mapping."""
-    readers = {"rank", "shims", "cli.options"}
+    readers = {"rank", "rsh", "agent.begin", "agent.stacks", "shims", "cli.options"}
     touches = any(
         isinstance(node, ast.Attribute)
         and node.attr in ("environ", "getenv")

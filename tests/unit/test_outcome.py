@@ -42,6 +42,7 @@ def test_json_has_exactly_the_keys_of_the_contract(outcome):
         "ranks_started",
         "world_size",
         "hosts",
+        "spread",
         "phases_seconds",
     ]
     assert list(data["first_failure"]) == [

@@ -15,6 +15,7 @@ OPERATOR = {
     "OMPI_MCA_orte_keep_fqdn_hostnames": "true",
     "OMPI_MCA_plm_rsh_args": "-o ConnectionAttempts=10",
     "OMPI_MCA_btl": "self,tcp",
+    "STORE": "https://me:hunter2@store",
     "WANDB_API_KEY": "hunter2",
 }
 
@@ -23,12 +24,14 @@ OPERATOR = {
 def make_plan(make_settings, make_facts):
     """Return a planner for a hostfile's text, with an environment, flags and facts."""
 
-    def build(data=WORKERS, *, environ=OPERATOR, flags=None, verbatim=False, **facts):
+    def build(
+        data=WORKERS, *, environ=OPERATOR, flags=None, verbatim=False, program=PROGRAM, **facts
+    ):
         return plan_launch(
             make_settings(environ, **(flags or {})),
             make_facts(**facts),
             parse_hostfile(data, path="/etc/mpi/hostfile"),
-            program=PROGRAM,
+            program=program,
             run_dir="/dev/shm/mpijob-1000",
             verbatim=verbatim,
         )
@@ -39,22 +42,22 @@ def make_plan(make_settings, make_facts):
 @pytest.mark.parametrize("version", ["4.1.4", "5.0.11"])
 def test_the_whole_plan_is_as_recorded(version, make_plan, golden):
     """The plan of a typical operator's job, for each generation, is the golden one."""
-    flags = {"ranks": 4, "env": ("EPOCHS=90", "WANDB_API_KEY")}
+    flags = {"ranks": 4, "env": ("EPOCHS=90", "STORE")}
     plan = make_plan(version=version, flags=flags)
     golden(f"plan-{version}.json", json.dumps(plan.to_json(), indent=2) + "\n")
 
 
 def test_the_plan_for_people_is_a_shell_script(make_plan, golden):
     """The printed plan has hosts, each variable with its reason, and a command to paste."""
-    plan = make_plan(flags={"env": ("WANDB_API_KEY",)})
+    plan = make_plan(flags={"env": ("STORE",)})
     golden("plan.txt", format_plan(plan) + "\n")
 
 
 @pytest.mark.parametrize("as_text", [format_plan, lambda plan: json.dumps(plan.to_json())])
 def test_secrets_do_not_appear_in_a_printed_plan(as_text, make_plan):
-    """A secret that --env carries is masked in both forms."""
-    plan = make_plan(flags={"env": ("WANDB_API_KEY",)})
-    assert plan.environ["OMPI_MPIJOB_ENV_WANDB_API_KEY"].value == "hunter2"
+    """A password that --env carries is masked in both forms."""
+    plan = make_plan(flags={"env": ("STORE",)})
+    assert "hunter2" in plan.environ["OMPI_MPIJOB_ENV_STORE"].value
     assert "hunter2" not in as_text(plan)
 
 
@@ -145,6 +148,55 @@ def test_json_has_the_keys_of_the_contract(make_plan):
     }
 
 
+def test_ranks_with_our_wrapper_are_recorded(make_plan):
+    """The usual plan: nothing is unproved."""
+    plan = make_plan()
+    assert plan.unproved is None
+    assert plan.recorded
+
+
+UNPROVED = {
+    "no wrapper": ({"wrapper": None}, {}, PROGRAM, "MPIJOB_RANK_WRAPPER names no executable"),
+    "user's agent, 4": (
+        {},
+        {"OMPI_MCA_orte_fork_agent": "strace"},
+        PROGRAM,
+        "OMPI_MCA_orte_fork_agent was set by the user",
+    ),
+    "user's agent, 5": (
+        {"version": "5.0.11"},
+        {"PRTE_MCA_odls_base_exec_agent": "strace"},
+        PROGRAM,
+        "PRTE_MCA_odls_base_exec_agent was set by the user",
+    ),
+    "command line": (
+        {},
+        {},
+        ("--mca", "orte_fork_agent", "strace", "./pi"),
+        "orte_fork_agent is on mpirun's command line",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("facts", "environ", "program", "words"), UNPROVED.values(), ids=UNPROVED.keys()
+)
+def test_a_plan_without_our_wrapper_says_why_it_is_unproved(
+    facts, environ, program, words, make_plan
+):
+    """Nothing will tell where the ranks are: said before the start, with the reason."""
+    plan = make_plan(environ=OPERATOR | environ, program=program, verbatim=True, **facts)
+    assert plan.unproved.startswith("unproved: ")
+    assert words in plan.unproved
+    assert not plan.recorded
+
+
+def test_a_wrapper_of_the_other_generation_changes_nothing(make_plan):
+    """Open MPI 4 does not read PRRTE's variable."""
+    plan = make_plan(environ=OPERATOR | {"PRTE_MCA_odls_base_exec_agent": "strace"})
+    assert plan.unproved is None
+
+
 def test_planning_twice_gives_the_same_plan(make_plan):
     """A plan holds nothing of the moment: plan prints what launch runs."""
     assert make_plan() == make_plan()
@@ -153,3 +205,31 @@ def test_planning_twice_gives_the_same_plan(make_plan):
 def test_hosts_keep_their_source():
     """Where hosts come from stays with them for messages."""
     assert Hostfile((Host("a"),), "--host").source == "--host"
+
+
+TRAINING_OPERATOR = {"OMPI_MCA_plm_rsh_agent": "/etc/mpi/kubexec.sh"}
+
+
+def test_workers_without_sshd_are_refused_with_what_to_do(make_plan):
+    """Under training-operator v1 Open MPI 5 would run all ranks in the launcher and end with 0."""
+    with pytest.raises(ConfigurationError) as caught:
+        make_plan(environ=TRAINING_OPERATOR)
+    assert caught.value.exit_code == 78
+    assert "training-operator v1: found workers that are reached by kubectl exec" in str(caught)
+    assert "MPIJOB_SHIM=off" in caught.value.remedy
+
+
+def test_a_local_run_needs_no_way_to_workers(make_plan):
+    """``--host localhost`` works under any operator."""
+    assert make_plan(b"localhost slots=2\n", environ=TRAINING_OPERATOR).world_size == 2
+
+
+def test_mpirun_is_told_this_container_by_its_own_name(make_plan):
+    """The long name may not resolve yet; the plan and MASTER_ADDR keep it for the others."""
+    own = b"pi-launcher.pi slots=2\npi-node-0-0.pi slots=2\n"
+    plan = make_plan(own)
+    (text,) = (file.text for file in plan.files if file.path == plan.paths.hostfile)
+    assert text == "pi-launcher slots=2\npi-node-0-0.pi slots=2\n"
+    assert plan.hosts.hosts[0] == Host("pi-launcher.pi", 2)
+    assert plan.environ["OMPI_MPIJOB_MASTER_ADDR"].value == "pi-launcher.pi"
+    assert plan.remote == ("pi-node-0-0.pi",)

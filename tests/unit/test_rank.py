@@ -1,4 +1,3 @@
-import json
 import os
 import signal
 import subprocess
@@ -8,7 +7,6 @@ import time
 import pytest
 
 from mpijob_runtime.rank import find_program, rank_environ, read_container_environ
-from mpijob_runtime.records import parse_record
 
 RANK_3 = {
     "OMPI_COMM_WORLD_RANK": "3",
@@ -27,6 +25,16 @@ TORCH = {
     "MASTER_ADDR": "w0.job.svc",
     "MASTER_PORT": "29500",
 }
+
+
+@pytest.mark.parametrize(
+    ("session", "container", "expected"),
+    [({}, {}, "launcher"), ({"A": "s"}, {}, "s"), ({}, {"A": "c"}, "c")],
+)
+def test_gaps_are_filled_from_the_launcher(session, container, expected):
+    """What the launcher has besides reaches a rank only where nobody else has said anything."""
+    found = rank_environ(session | {"OMPI_MPIJOB_GAP_A": "launcher"}, container)
+    assert found["A"] == expected
 
 
 def test_torchs_variables_come_from_open_mpis():
@@ -132,54 +140,6 @@ def test_a_program_with_a_slash_is_not_searched(name, tmp_path, monkeypatch):
     assert find_program(name, "") == name
 
 
-class Rank:
-    """A wrapper around a program, in a process group of its own as daemons make them."""
-
-    def __init__(self, environ, *argv, **options):
-        self.run_dir = environ["MPIJOB_RUN_DIR"]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "mpijob_runtime.rank", *argv],
-            env=environ,
-            stdin=options.pop("stdin", subprocess.DEVNULL),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            **options,
-        )
-
-    def line(self):
-        """Return the next line of the program's output."""
-        return self.process.stdout.readline().strip()
-
-    def end(self, stdin=None):
-        """Wait for the end; return the code as subprocess has it, and stderr."""
-        self.output, errors = self.process.communicate(stdin, timeout=20)
-        return self.process.returncode, errors
-
-    def records(self, attempt="1-a"):
-        """Return the lines that the wrapper wrote."""
-        with open(f"{self.run_dir}/attempts/{attempt}", encoding="utf-8") as file:
-            return [json.loads(line) for line in file]
-
-
-@pytest.fixture
-def start_rank(bare_environ):
-    """Return a function that starts a program as rank 3; what is left is killed at the end."""
-    started = []
-
-    def start(*argv, environ=None, **options):
-        rank = Rank(bare_environ | RANK_3 | (environ or {}), *argv, **options)
-        started.append(rank)
-        return rank
-
-    yield start
-    for rank in started:
-        if rank.process.poll() is None:
-            os.killpg(rank.process.pid, signal.SIGKILL)
-        rank.process.communicate(timeout=5)
-
-
 def sh(script):
     """Return the argv of a shell script."""
     return ("sh", "-c", script)
@@ -187,65 +147,21 @@ def sh(script):
 
 @pytest.mark.parametrize("code", [0, 1, 7, 127, 255])
 def test_an_exit_code_passes_through(code, start_rank):
-    """The wrapper ends as its program ends, and records it."""
-    rank = start_rank(*sh(f"exit {code}"))
-    assert rank.end() == (code, "")
-    start, end = rank.records()
-    assert (start["event"], end["event"]) == ("start", "exit")
-    assert (end["exit_code"], end["signal"]) == (code, None)
+    """The wrapper ends as its program ends, also on a host without an agent."""
+    assert start_rank(*sh(f"exit {code}")).end() == (code, "")
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM, signal.SIGINT])
 def test_a_signals_death_is_mirrored(number, start_rank):
-    """The daemon sees the very signal that ended the program, and the record has it."""
-    rank = start_rank(*sh(f"kill -{number.value} $$"))
-    assert rank.end() == (-number, "")
-    end = rank.records()[1]
-    assert (end["exit_code"], end["signal"]) == (None, number)
+    """The daemon sees the very signal that ended the program."""
+    assert start_rank(*sh(f"kill -{number.value} $$")).end() == (-number, "")
 
 
-def test_records_say_who_where_and_when(start_rank):
-    """Each record can be read by the launcher and has the program's pid and both clocks."""
-    before = time.time()
-    rank = start_rank(*sh("echo $$"))
-    pid = int(rank.line())
-    rank.end()
-    start, end = rank.records()
-    assert (start["rank"], start["world_size"], start["local_rank"]) == (3, 8, 1)
-    assert start["host"] == os.uname().nodename
-    assert start["pid"] == end["pid"] == pid
-    assert before <= start["time"] <= end["time"] <= time.time()
-    assert start["monotonic"] <= end["monotonic"]
-    assert len(start["boot_id"]) == 36
-    assert parse_record(json.dumps(start)).rank == 3
-    assert parse_record(json.dumps(end)).event == "exit"
-
-
-def test_ranks_of_one_host_share_a_file_without_mixing_lines(start_rank):
-    """Appended lines stay whole."""
-    ranks = [start_rank("true", environ={"OMPI_COMM_WORLD_RANK": str(n)}) for n in range(4)]
-    for rank in ranks:
-        rank.end()
-    found = sorted((record["rank"], record["event"]) for record in ranks[0].records())
-    expected = sorted((n, event) for n in range(4) for event in ("start", "exit"))
-    assert expected == found
-
-
-def test_the_record_is_private(start_rank):
-    """Other users of a node learn nothing."""
-    rank = start_rank("true")
-    rank.end()
-    assert os.stat(f"{rank.run_dir}/attempts/1-a").st_mode & 0o777 == 0o600
-    assert os.stat(f"{rank.run_dir}/attempts").st_mode & 0o777 == 0o700
-
-
-def test_a_record_that_cannot_be_written_does_not_hinder_the_rank(start_rank, tmp_path):
-    """A full or read-only disk costs the record, not the job."""
+def test_a_run_directory_that_is_none_does_not_hinder_the_rank(start_rank, tmp_path):
+    """Without an agent's socket the program runs at once."""
     (tmp_path / "file").touch()
     rank = start_rank(*sh("exit 3"), environ={"MPIJOB_RUN_DIR": f"{tmp_path}/file"})
-    code, errors = rank.end()
-    assert code == 3
-    assert "no record of rank 3" in errors
+    assert rank.end() == (3, "")
 
 
 def test_a_program_that_is_missing_is_127_with_rank_and_host(start_rank):
@@ -255,7 +171,6 @@ def test_a_program_that_is_missing_is_127_with_rank_and_host(start_rank):
     host = os.uname().nodename
     assert code == 127
     assert errors == f"mpijob: rank 3 on {host}: program not found: no-such-program\n"
-    assert rank.records()[-1]["exit_code"] == 127
 
 
 def test_a_program_that_cannot_run_is_126(start_rank, tmp_path):
@@ -315,28 +230,39 @@ def test_sigterm_to_the_group_reaches_the_program_and_not_the_wrapper(start_rank
     assert rank.line() == "ready"
     os.killpg(rank.process.pid, signal.SIGTERM)
     assert rank.end()[0] == 9
-    assert rank.records()[1]["exit_code"] == 9
 
 
 STANDARD = (1 << 31) - 1  # 32 and 33 are the C library's own; GNU make leaves them ignored
+USR1 = 1 << (signal.SIGUSR1 - 1)
+
+
+HANDLER = """
+import signal, sys
+signal.signal(int(sys.argv[1]), lambda *_: sys.exit(8))
+print("ready", flush=True)
+signal.sigtimedwait([], 20)
+"""
 
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP, signal.SIGQUIT])
 def test_signals_to_the_group_do_not_end_the_wrapper(number, start_rank):
     """What a program handles, its wrapper survives."""
-    name = number.name.removeprefix("SIG")
-    rank = start_rank(*sh(f"trap 'exit 8' {name}; echo ready; while :; do sleep 0.05; done"))
+    rank = start_rank(sys.executable, "-c", HANDLER, str(number.value))
     rank.line()
     os.killpg(rank.process.pid, number)
     assert rank.end()[0] == 8
 
 
 def test_the_program_gets_the_usual_signal_dispositions(start_rank):
-    """Neither the wrapper's ignored signals nor Python's SIGPIPE are inherited."""
+    """Neither the wrapper's ignored signals nor Python's SIGPIPE are inherited.
+
+    SIGUSR1 is: the first word of an ending job must not kill who does not know it.
+    """
     rank = start_rank("/bin/grep", "-E", "^(SigIgn|SigBlk)", "/proc/self/status")
     rank.end()
     masks = [int(line.split()[1], 16) & STANDARD for line in rank.output.splitlines()]
-    assert masks == [0, 0]
+    blocked, ignored = masks
+    assert (blocked, ignored) == (0, USR1)
 
 
 def test_an_ignored_signal_stays_ignored_for_the_program(bare_environ):
@@ -349,7 +275,7 @@ def test_an_ignored_signal_stays_ignored_for_the_program(bare_environ):
         text=True,
         check=True,
     )
-    assert int(answer.stdout.split()[1], 16) & STANDARD == 1 << (signal.SIGHUP - 1)
+    assert int(answer.stdout.split()[1], 16) & STANDARD == USR1 | 1 << (signal.SIGHUP - 1)
 
 
 def test_the_program_dies_with_its_wrapper(start_rank, is_alive):
@@ -393,3 +319,237 @@ def test_the_wrapper_imports_nothing_heavy():
     heavy = {"typing", "collections.abc", "json", "re", "subprocess", "dataclasses", "logging"}
     assert not heavy & set(answer.stdout.split())
     assert "mpijob_runtime.rank" in answer.stdout.split()
+
+
+def test_the_program_waits_at_the_gate(start_rank, gate, hear, tmp_path):
+    """Nothing of the program runs before the launcher knows all ranks."""
+    rank = start_rank("touch", str(tmp_path / "ran"))
+    wrapper = gate.accept()
+    event, fields, descriptors = hear(wrapper)
+    assert (event, fields["rank"], fields["world_size"]) == ("start", 3, 8)
+    assert (fields["local_rank"], fields["found"]) == (1, 1)
+    assert abs(fields["time"] - time.time()) < 10
+    assert len(descriptors) == 2
+    time.sleep(0.2)
+    assert not (tmp_path / "ran").exists()
+    wrapper.tell(b"go")
+    event, fields, _ = hear(wrapper)
+    assert (event, fields["pid"] > 0) == ("running", True)
+    event, fields, _ = hear(wrapper)
+    assert (event, fields["exit_code"]) == ("exit", 0)
+    assert (tmp_path / "ran").exists()
+    assert rank.end() == (0, "")
+
+
+def test_a_launcher_that_is_gone_before_the_start_ends_the_rank(start_rank, gate, hear, tmp_path):
+    """75, and the program has not run."""
+    rank = start_rank("touch", str(tmp_path / "ran"))
+    wrapper = gate.accept()
+    hear(wrapper)
+    wrapper.close()
+    assert rank.end() == (75, "mpijob: this host's agent is gone, and with it the launcher\n")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_signals_death_is_told(start_rank, gate, hear):
+    """The launcher learns the signal, and what the memory limit killed meanwhile."""
+    rank = start_rank(*sh("kill -SEGV $$"))
+    wrapper = gate.accept()
+    hear(wrapper)
+    wrapper.tell(b"go")
+    hear(wrapper)
+    event, fields, _ = hear(wrapper)
+    assert (event, fields["signal"], fields["oom_kills"]) == ("exit", signal.SIGSEGV, 0)
+    assert rank.end()[0] == -signal.SIGSEGV
+
+
+def test_a_missing_program_waits_at_the_gate_too(start_rank, gate, hear):
+    """The launcher is told before any rank runs; the message goes where the program's would."""
+    rank = start_rank("no-such-program")
+    wrapper = gate.accept()
+    _, fields, (_, errors) = hear(wrapper)
+    assert fields["found"] == 0
+    wrapper.tell(b"go")
+    event, fields, _ = hear(wrapper)
+    assert (event, fields["exit_code"]) == ("exit", 127)
+    assert rank.end() == (127, "")
+    assert b"program not found: no-such-program" in os.read(errors, 4096)
+
+
+@pytest.mark.parametrize("words", [(b"hold",), (b"go", b"hold")], ids=["hold", "second go"])
+@pytest.mark.parametrize("last", [b"release", b""], ids=["release", "agent gone"])
+def test_a_held_wrapper_stays_until_it_is_released(words, last, start_rank, gate, hear):
+    """While the job is being ended the first end must not make mpirun kill the others."""
+    rank = start_rank("true")
+    wrapper = gate.accept()
+    hear(wrapper)
+    for word in (b"go", *words):
+        wrapper.tell(word)
+    while hear(wrapper)[0] != "exit":
+        pass
+    time.sleep(0.2)
+    assert rank.process.poll() is None
+    if last:
+        wrapper.tell(last)
+    else:
+        wrapper.close()
+    assert rank.end() == (0, "")
+
+
+def test_a_hold_that_was_taken_back_holds_nothing(start_rank, gate, hear):
+    """Released while its program still ran, the wrapper ends with it."""
+    rank = start_rank("true")
+    wrapper = gate.accept()
+    hear(wrapper)
+    for word in (b"hold", b"release", b"go"):
+        wrapper.tell(word)
+    assert rank.end() == (0, "")
+
+
+@pytest.mark.parametrize("word", [b"hold", b"release"])
+def test_only_go_opens_the_gate(word, start_rank, gate, hear, tmp_path):
+    """A job that is being ended before its start has not run anything."""
+    rank = start_rank("touch", str(tmp_path / "ran"))
+    wrapper = gate.accept()
+    hear(wrapper)
+    wrapper.tell(word)
+    time.sleep(0.2)
+    wrapper.close()
+    assert rank.end()[0] == 75
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_hold_before_the_start_holds_after_the_end(start_rank, gate, hear):
+    """The end of the job began while its ranks were at the gate."""
+    rank = start_rank("true")
+    wrapper = gate.accept()
+    hear(wrapper)
+    wrapper.tell(b"hold")
+    wrapper.tell(b"go")
+    while hear(wrapper)[0] != "exit":
+        pass
+    time.sleep(0.2)
+    assert rank.process.poll() is None
+    wrapper.tell(b"release")
+    assert rank.end() == (0, "")
+
+
+PROBE = """
+import os, sys, termios
+raw = not termios.tcgetattr(1)[1] & termios.OPOST if os.isatty(1) else None
+print(os.isatty(1), raw, os.isatty(2))
+print("second")
+os.write(2, b"error\\n")
+"""
+
+
+def read_all(descriptor):
+    """Return everything that comes, to the end; a terminal ends with an error."""
+    data = b""
+    try:
+        while piece := os.read(descriptor, 4096):
+            data += piece
+    except OSError:
+        pass
+    os.close(descriptor)
+    return data
+
+
+def test_stdout_is_a_raw_terminal(start_rank, gate, hear):
+    r"""Programs flush line by line, and ``\n`` stays ``\n``; stderr is a pipe."""
+    rank = start_rank(sys.executable, "-c", PROBE)
+    wrapper = gate.accept()
+    output, errors = hear(wrapper)[2]
+    wrapper.tell(b"go")
+    assert read_all(output) == b"True True False\nsecond\n"
+    assert read_all(errors) == b"error\n"
+    assert rank.end() == (0, "")
+    assert rank.output == ""
+
+
+WITHOUT_TERMINALS = """
+import os, sys
+def openpty():
+    raise OSError(28, "no terminal left")
+os.openpty = openpty
+from mpijob_runtime.rank import main
+main()
+"""
+
+
+def test_without_a_terminal_stdout_is_a_pipe(start_rank, gate, hear):
+    """A host without a free terminal costs line buffering, not the rank."""
+    rank = start_rank(sys.executable, "-c", PROBE, code=WITHOUT_TERMINALS)
+    wrapper = gate.accept()
+    output, errors = hear(wrapper)[2]
+    wrapper.tell(b"go")
+    assert read_all(output) == b"False None False\nsecond\n"
+    assert read_all(errors) == b"error\n"
+    assert rank.end() == (0, "")
+
+
+def test_output_is_left_to_mpirun_if_asked(start_rank, gate, hear):
+    """--output mpirun: no descriptor is passed, the daemon's pipes are the program's."""
+    rank = start_rank(*sh("echo mine"), environ={"OMPI_MPIJOB_STREAMS": "mpirun"})
+    wrapper = gate.accept()
+    assert hear(wrapper)[2] == []
+    wrapper.tell(b"go")
+    assert rank.end() == (0, "")
+    assert rank.output == "mine\n"
+
+
+def test_an_agent_is_found_at_the_end_of_a_long_path(start_rank, make_gate, hear, tmp_path):
+    """The name of a socket has 107 bytes at most; the run directory may have more."""
+    run_dir = str(tmp_path / ("d" * 100) / ("e" * 100))
+    gate = make_gate(run_dir)
+    rank = start_rank("true", environ={"MPIJOB_RUN_DIR": run_dir})
+    wrapper = gate.accept()
+    assert hear(wrapper)[0] == "start"
+    wrapper.tell(b"go")
+    assert rank.end() == (0, "")
+
+
+def test_what_ranks_should_have_alike_is_told(start_rank, gate, hear):
+    """Chosen variables go to the launcher, cut at 1,024 characters; no others do."""
+    environ = {"NCCL_A": "x=1\ny", "UCX_B": "b" * 5000, "OMP_NUM_THREADS": "4", "SECRET": "s"}
+    start_rank("true", environ=environ)
+    fields = hear(gate.accept())[1]
+    found = {name[4:]: value for name, value in fields.items() if name.startswith("env.")}
+    assert found.keys() == {"NCCL_A", "UCX_B", "OMP_NUM_THREADS", "PATH"}
+    assert (found["NCCL_A"], found["UCX_B"]) == ("x=1\ny", "b" * 1024)
+
+
+def test_the_program_knows_where_to_write_its_step_and_how_it_learns_of_the_end(
+    start_rank, gate, hear
+):
+    """Both files lie in the run directory and belong to this attempt."""
+    rank = start_rank(*sh('echo "$MPIJOB_PROGRESS_FILE $MPIJOB_PREEMPTION_FILE"'))
+    wrapper = gate.accept()
+    output, errors = hear(wrapper)[2]
+    os.close(errors)
+    wrapper.tell(b"go")
+    run_dir = rank.run_dir
+    assert read_all(output).decode() == f"{run_dir}/step-1-a-3 {run_dir}/preempted-1-a\n"
+
+
+def test_a_killed_wrapper_is_noticed(start_rank, gate, hear):
+    """Its end of the connection closes without a word."""
+    rank = start_rank(*sh("exec sleep 30"))
+    wrapper = gate.accept()
+    hear(wrapper)
+    wrapper.tell(b"go")
+    hear(wrapper)
+    rank.process.kill()
+    assert hear(wrapper) == (None, None, [])
+
+
+def test_a_signal_before_the_program_runs_is_not_lost(start_rank, gate, hear):
+    """SIGTERM between fork and exec ends the program as it would a moment later."""
+    rank = start_rank(*sh("exec sleep 30"))
+    wrapper = gate.accept()
+    hear(wrapper)
+    wrapper.tell(b"go")
+    pid = hear(wrapper)[1]["pid"]
+    os.kill(pid, signal.SIGTERM)
+    assert hear(wrapper)[1]["signal"] == signal.SIGTERM
+    assert rank.end()[0] == -signal.SIGTERM

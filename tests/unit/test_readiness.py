@@ -204,9 +204,67 @@ def test_a_hanging_host_does_not_delay_the_others():
 
 
 @pytest.mark.parametrize(
-    ("hosts", "waited", "expected"),
-    [(1, 0.0, 0.4), (64, 0.0, 0.4), (128, 0.0, 0.8), (8, 121.0, 2.0), (1024, 121.0, 6.4)],
+    ("missing", "waited", "expected"),
+    [
+        (1, 0.0, 0.2),
+        (32, 0.0, 0.2),
+        (64, 0.0, 0.4),
+        (1024, 0.0, 6.4),
+        (1, 121.0, 0.2),
+        (8, 599.0, 0.2),
+        (64, 121.0, 1.6),
+        (128, 121.0, 2.0),
+        (1024, 121.0, 6.4),
+    ],
 )
-def test_pauses_grow_with_hosts_and_time(hosts, waited, expected):
-    """Short for small jobs, longer for large ones and after two minutes."""
-    assert longest_delay_seconds(hosts, waited_seconds=waited) == pytest.approx(expected)
+def test_pauses_grow_with_missing_hosts_and_time(missing, waited, expected):
+    """Short for few, longer for many and after two minutes; a late image is seen as soon."""
+    assert longest_delay_seconds(missing, waited_seconds=waited) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("late", ["one", "all"])
+def test_eight_hosts_are_ready_half_a_second_after_the_last_start(late):
+    """However long they were not there: the pauses stay short. A login takes 0.1 s of the rest."""
+    hosts = [f"w{number}" for number in range(8)]
+    coming = threading.Event()
+
+    def connect(host):
+        if (late == "all" or host == "w7") and not coming.is_set():
+            raise HostRefusal(*REFUSED)
+        return Connection(host)
+
+    came = []
+    timer = threading.Timer(1.5, lambda: came.append(time.monotonic()) or coming.set())
+    timer.start()
+    wait_for_hosts(hosts, connect, timeout_seconds=30)
+    assert time.monotonic() - came[0] < 0.4
+
+
+def test_the_last_of_many_hosts_is_asked_as_often_as_one_of_few():
+    """Hosts that are ready need no pauses for their sake."""
+    hosts = [f"w{number}" for number in range(500)]
+    coming = threading.Event()
+
+    def connect(host):
+        if host == "w7" and not coming.is_set():
+            raise HostRefusal(*REFUSED)
+        return Connection(host)
+
+    came = []
+    timer = threading.Timer(2.5, lambda: came.append(time.monotonic()) or coming.set())
+    timer.start()
+    wait_for_hosts(hosts, connect, timeout_seconds=30)
+    assert time.monotonic() - came[0] < 0.4
+
+
+def test_a_long_wait_for_many_hosts_is_cheap():
+    """160 probes a second that fail at once take a small part of one core."""
+    hosts = [f"w{number}" for number in range(500)]
+
+    def connect(host):
+        raise HostRefusal(*REFUSED)
+
+    began = time.process_time()
+    with pytest.raises(HostsNotReadyError):
+        wait_for_hosts(hosts, connect, timeout_seconds=4.0)
+    assert time.process_time() - began < 1.2

@@ -1,5 +1,3 @@
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,82 +9,103 @@ START = {
     "rank": 3,
     "world_size": 8,
     "local_rank": 1,
-    "host": "w1",
-    "pid": 77,
-    "boot_id": "b-1",
+    "found": 1,
+    "job": "[1,1]",
     "time": 1000.25,
     "monotonic": 5.0,
+    "env": {"PATH": "/bin"},
+    "versions": {"torch": "2.9"},
 }
-EXIT = START | {"event": "exit", "exit_code": None, "signal": 9, "oom_kills": 1}
+EXIT = {"event": "exit", "rank": 3, "time": 1001.5, "signal": 9, "oom_kills": 1}
 
 
 def test_a_start_is_read():
-    """A start has who, where and when, and is no failure."""
-    found = parse_record(json.dumps(START))
-    assert (found.event, found.rank, found.world_size) == ("start", 3, 8)
-    assert (found.host, found.boot_id, found.time_seconds) == ("w1", "b-1", 1000.25)
+    """A start has who, where, when and what is compared, and is no failure."""
+    found = parse_record(START, "w1")
+    assert (found.event, found.rank, found.world_size, found.host) == ("start", 3, 8, "w1")
+    assert (found.time_seconds, found.job, found.found) == (1000.25, "[1,1]", True)
+    assert (found.environ, found.versions) == ({"PATH": "/bin"}, {"torch": "2.9"})
     assert not found.failed
+    assert not found.ended
+
+
+def test_a_start_without_its_program_says_so():
+    """The wrapper has looked for the program before anything runs."""
+    assert not parse_record(START | {"found": 0}, "w1").found
 
 
 def test_an_exit_by_signal_is_read():
     """An exit has the signal and what the cgroup counted."""
-    found = parse_record(json.dumps(EXIT))
+    found = parse_record(EXIT, "w1")
     assert (found.event, found.exit_code, found.signal, found.oom_kills) == ("exit", None, 9, 1)
+    assert found.ended
 
 
 @pytest.mark.parametrize(
-    ("exit_code", "signal", "failed", "shell_code"),
-    [(0, None, False, 0), (3, None, True, 3), (None, 15, True, 143), (None, 11, True, 139)],
+    ("event", "exit_code", "signal", "failed", "shell_code"),
+    [
+        ("exit", 0, None, False, 0),
+        ("exit", 3, None, True, 3),
+        ("exit", None, 15, True, 143),
+        ("exit", None, 11, True, 139),
+        ("vanished", None, None, True, 137),
+    ],
 )
-def test_an_exit_fails_unless_it_is_zero(exit_code, signal, failed, shell_code):
-    """A signal or a code other than 0 is a failure; the code is the shell's."""
-    found = parse_record(json.dumps(EXIT | {"exit_code": exit_code, "signal": signal}))
+def test_an_end_fails_unless_it_is_an_exit_with_zero(event, exit_code, signal, failed, shell_code):
+    """A signal, another code than 0, or no word at all is a failure; the code is the shell's."""
+    ends = {"event": event, "exit_code": exit_code, "signal": signal}
+    found = parse_record(EXIT | ends, "w1")
+    assert found.ended
     assert (found.failed, found.shell_code) == (failed, shell_code)
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "",
-        "no json",
-        "[]",
-        "null",
-        "3",
-        "{}",
-        json.dumps(START | {"event": "pause"}),
-        json.dumps(START | {"event": []}),
-        json.dumps(START | {"rank": "three"}),
-        json.dumps(START | {"rank": None}),
-        json.dumps(START | {"rank": float("inf")}),
-        json.dumps(START | {"time": "noon"}),
-        json.dumps({k: v for k, v in START.items() if k != "host"}),
-        json.dumps(EXIT | {"exit_code": "3", "signal": None}),
-        json.dumps(EXIT | {"exit_code": [3]}),
-        json.dumps(EXIT | {"signal": "KILL"}),
-        json.dumps(START | {"host": "x" * 5000}),
-        "[" * 4000,
-        json.dumps(START)[:-5],
-    ],
-    ids=lambda line: line[:40],
-)
-def test_what_is_no_record_is_none(line):
-    """A line of anybody else's in the file is passed over, never an exception."""
-    assert parse_record(line) is None
+NO_RECORDS = [
+    {},
+    {"event": "hello"},
+    START | {"event": None},
+    START | {"event": "pause"},
+    START | {"rank": "three"},
+    START | {"rank": None},
+    START | {"rank": True},
+    START | {"rank": float("inf")},
+    START | {"rank": float("nan")},
+    START | {"time": "noon"},
+    START | {"world_size": [8]},
+    {k: v for k, v in START.items() if k != "rank"},
+    {k: v for k, v in START.items() if k != "time"},
+    EXIT | {"exit_code": "3", "signal": None},
+    EXIT | {"exit_code": [3]},
+    EXIT | {"signal": "KILL"},
+    START | {"event": []},
+]
 
 
-@given(st.text(max_size=200))
-def test_arbitrary_text_is_never_an_exception(text):
-    """Whatever a program writes into the file, the launcher goes on."""
-    parse_record(text)
+@pytest.mark.parametrize("event", NO_RECORDS, ids=str)
+def test_what_is_no_record_is_none(event):
+    """An event of another kind, or a damaged one, is passed over, never an exception."""
+    assert parse_record(event, "w1") is None
+
+
+@pytest.mark.parametrize("value", [None, 3, "x", ["PATH"]])
+def test_compared_values_of_the_wrong_type_are_left_out(value):
+    """What cannot be compared does not cost the record."""
+    assert parse_record(START | {"env": value, "versions": value}, "w1").environ == {}
 
 
 VALUES = st.one_of(
-    st.none(), st.integers(), st.floats(), st.text(max_size=5), st.lists(st.integers(), max_size=2)
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=5),
+    st.lists(st.integers(), max_size=2),
+    st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=2),
 )
 
 
-@given(st.fixed_dictionaries({name: VALUES for name in EXIT if name != "event"}))
-def test_records_with_wrong_types_are_hashable_or_none(data):
-    """What parse_record returns can be put into a set, as the follower does."""
-    found = parse_record(json.dumps(data | {"event": "exit"}))
-    assert len({found, found}) == 1
+@given(st.fixed_dictionaries(dict.fromkeys(START | EXIT, VALUES)))
+def test_records_with_wrong_types_are_hashable_or_none(event):
+    """Whatever an agent sends, the launcher goes on."""
+    for name in ("start", "exit", "vanished", event["event"]):
+        found = parse_record({**event, "event": name}, "w1")
+        assert len({found, found}) == 1

@@ -5,6 +5,8 @@ from mpijob_runtime.settings import RANK_WRAPPER, VARIABLES, Flags, Settings, pa
 
 OPERATOR = {"K_MPI_JOB_ROLE": "launcher", "OMPI_MCA_orte_default_hostfile": "/op/hostfile"}
 
+NAMES = ("w0.job", "10.0.0.7", "fd00::1")
+
 PRECEDENCE = {
     "default, no operator": ({}, {}, "hostfile", None),
     "operator over default": (OPERATOR, {}, "hostfile", "/op/hostfile"),
@@ -35,8 +37,60 @@ PRECEDENCE = {
     "report by default": ({}, {}, "report", None),
     "report by variable": ({"MPIJOB_REPORT": "/r"}, {}, "report", "/r"),
     "report by flag": ({"MPIJOB_REPORT": "/r"}, {"report": "/f"}, "report", "/f"),
+    "output by default": ({}, {}, "output", "prefix"),
+    "output by variable": ({"MPIJOB_OUTPUT": "json"}, {}, "output", "json"),
+    "output by flag": ({"MPIJOB_OUTPUT": "json"}, {"output": "plain"}, "output", "plain"),
+    "log dir by default": ({}, {}, "log_dir", None),
+    "log dir by variable": ({"MPIJOB_LOG_DIR": "/l"}, {}, "log_dir", "/l"),
+    "log dir by flag": ({"MPIJOB_LOG_DIR": "/l"}, {"log_dir": "/f"}, "log_dir", "/f"),
+    "stall timeout by default": ({}, {}, "stall_timeout_seconds", 0.0),
+    "stall timeout by variable": (
+        {"MPIJOB_STALL_TIMEOUT": "60"},
+        {},
+        "stall_timeout_seconds",
+        60.0,
+    ),
+    "stall timeout by flag": (
+        {"MPIJOB_STALL_TIMEOUT": "60"},
+        {"stall_timeout_seconds": 5.0},
+        "stall_timeout_seconds",
+        5.0,
+    ),
+    "stall action by default": ({}, {}, "stall_action", "fail"),
+    "stall action by variable": ({"MPIJOB_STALL_ACTION": "report"}, {}, "stall_action", "report"),
+    "stall action by flag": (
+        {"MPIJOB_STALL_ACTION": "report"},
+        {"stall_action": "fail"},
+        "stall_action",
+        "fail",
+    ),
+    "idle timeout by default": ({}, {}, "idle_timeout_seconds", 0.0),
+    "idle timeout": ({"MPIJOB_WORKER_IDLE_TIMEOUT": "9"}, {}, "idle_timeout_seconds", 9.0),
+    "nodes by default": ({}, {}, "distinct_nodes", False),
+    "nodes by variable": ({"MPIJOB_DISTINCT_NODES": "on"}, {}, "distinct_nodes", True),
+    "nodes by flag": (
+        {"MPIJOB_DISTINCT_NODES": "off"},
+        {"distinct_nodes": True},
+        "distinct_nodes",
+        True,
+    ),
+    "nothing forwarded by default": ({"A": "1"}, {}, "forwarded", {}),
+    "forwarded by variable": (
+        {"MPIJOB_ENV": "A_*, B", "A_1": "1", "A_TOKEN": "t", "B": "2", "C": "3"},
+        {},
+        "forwarded",
+        {"A_1": "1", "B": "2"},
+    ),
+    "forwarded by flag over variable": (
+        {"MPIJOB_ENV": "A", "A": "1"},
+        {"env": ("A=2",)},
+        "forwarded",
+        {"A": "2"},
+    ),
     "port by default": ({}, {}, "ssh_port", 2222),
     "port by variable": ({"MPIJOB_SSH_PORT": "22"}, {}, "ssh_port", 22),
+    "no more names": ({}, {}, "host_names", ()),
+    "names": ({"MPIJOB_HOST_NAMES": "w0.job, 10.0.0.7,,fd00::1"}, {}, "host_names", NAMES),
     "master port by default": ({}, {}, "master_port", 29500),
     "master port by variable": ({"MPIJOB_MASTER_PORT": "65535"}, {}, "master_port", 65535),
     "wrapper by default": ({}, {}, "rank_wrapper", RANK_WRAPPER),
@@ -79,6 +133,11 @@ def test_flag_over_variable_over_operator_over_default(
         ("MPIJOB_TIMEOUT", "inf", "--timeout"),
         ("MPIJOB_TIMEOUT", "1e99", "--timeout"),
         ("MPIJOB_GRACE", "1 min", "--grace"),
+        ("MPIJOB_OUTPUT", "xml", "--output"),
+        ("MPIJOB_STALL_TIMEOUT", "-1", "--stall-timeout"),
+        ("MPIJOB_STALL_ACTION", "wait", "--stall-action"),
+        ("MPIJOB_DISTINCT_NODES", "yes", "--distinct-nodes"),
+        ("MPIJOB_WORKER_IDLE_TIMEOUT", "soon", ""),
         ("MPIJOB_SSH_PORT", "0", ""),
         ("MPIJOB_SSH_PORT", "65536", ""),
         ("MPIJOB_SSH_PORT", "-22", ""),
@@ -86,6 +145,10 @@ def test_flag_over_variable_over_operator_over_default(
         ("MPIJOB_SSH_PORT", "٢٢", ""),
         ("MPIJOB_SSH_PORT", "0000000801234", ""),
         ("MPIJOB_SSH_PORT", "22" + "0" * 5000, ""),
+        ("MPIJOB_HOST_NAMES", "$(POD_NAME).job", ""),
+        ("MPIJOB_HOST_NAMES", "w*", ""),
+        ("MPIJOB_HOST_NAMES", "-w", ""),
+        ("MPIJOB_HOST_NAMES", "a" * 254, ""),
         ("MPIJOB_MASTER_PORT", "1.5", ""),
         ("MPIJOB_LOG_FORMAT", "xml", ""),
         ("MPIJOB_SHIM", "yes", ""),
@@ -143,6 +206,40 @@ def test_env_flags_refuse_impossible_names(item):
     assert repr(item) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("item", "expected"),
+    [
+        ("NCCL_*", {"NCCL_A": "1", "NCCL_B": "2"}),
+        ("NCCL_?", {"NCCL_A": "1", "NCCL_B": "2"}),
+        ("NCCL_[A]", {"NCCL_A": "1"}),
+        ("*_A", {"NCCL_A": "1"}),
+        ("NONE_*", {}),
+        ("*", {"NCCL_A": "1", "NCCL_B": "2", "nccl_c": "3"}),
+    ],
+)
+def test_a_pattern_takes_what_matches_but_no_secrets(item, expected):
+    """Capitals count; a secret is left out without a word, as nobody asked for it by name."""
+    environ = {"NCCL_A": "1", "NCCL_B": "2", "nccl_c": "3", "NCCL_API_KEY": "s", "HF_TOKEN": "s"}
+    assert parse_env_flags((item,), environ) == expected
+
+
+@pytest.mark.parametrize("item", ["HF_TOKEN", "HF_TOKEN=hunter2", "DB_PASSWORD"])
+def test_a_secret_that_is_named_is_refused(item):
+    """64, with the way that is meant for secrets; the value is not repeated."""
+    with pytest.raises(UsageError) as caught:
+        parse_env_flags((item,), {"HF_TOKEN": "hunter2", "DB_PASSWORD": "hunter2"})
+    message = str(caught.value)
+    assert item.partition("=")[0] in message
+    assert "secretKeyRef" in message
+    assert "hunter2" not in message
+
+
+def test_the_shims_form_of_output_is_plain_unless_asked():
+    """``mpirun`` prints what it always printed; a variable may say otherwise."""
+    assert Settings.from_environ({}, output="plain").output == "plain"
+    assert Settings.from_environ({"MPIJOB_OUTPUT": "prefix"}, output="plain").output == "prefix"
+
+
 def test_env_flag_without_a_value_must_be_set_here():
     """--env NAME for a variable that is not set says how to give a value."""
     with pytest.raises(UsageError) as caught:
@@ -188,3 +285,22 @@ def test_every_variable_that_settings_read_is_in_the_table():
     read = {name for name in Watched.asked if name.startswith("MPIJOB_")}
     assert read <= {variable.name for variable in VARIABLES}
     assert len(read) > 5
+
+
+VOLCANO = {"VC_WORKER_HOSTS": "w0.j,w1.j", "VC_WORKER_NUM": "2", "MPI_HOST": "w0.j,w1.j"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "environ", "expected"),
+    [
+        ({}, {}, ("w0.j,w1.j", "MPI_HOST")),
+        ({"host": "w2"}, {}, ("w2", "--host")),
+        ({"hostfile": "/h"}, {}, (None, "--host")),
+        ({}, {"MPIJOB_HOSTFILE": "/h"}, (None, "--host")),
+    ],
+    ids=["volcano", "--host", "--hostfile", "variable"],
+)
+def test_an_operators_list_of_hosts_yields_to_the_user(flags, environ, expected, make_settings):
+    """Volcano's MPI_HOST names the hosts unless a flag or variable of ours does."""
+    found = make_settings(VOLCANO | environ, **flags)
+    assert expected == (found.host, found.host_source)

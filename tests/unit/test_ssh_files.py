@@ -4,8 +4,10 @@ import subprocess
 
 import pytest
 
+from mpijob_runtime.carried import HOST_CERTIFICATE
 from mpijob_runtime.environ import Paths
-from mpijob_runtime.ssh_files import format_known_hosts, format_ssh_config, sshd_options
+from mpijob_runtime.host_key import make_host_key
+from mpijob_runtime.ssh_files import KEYS, format_known_hosts, format_ssh_config, sshd_options
 
 PATHS = Paths("/dev/shm/mpijob-1000")
 SSHD = shutil.which("sshd", path="/usr/lib/mpijob:/usr/sbin")
@@ -45,15 +47,25 @@ def test_the_server_options_are_as_recorded(options, golden):
     golden("sshd_options", "".join(f"{option}\n" for option in options[1::2]))
 
 
-def test_known_hosts_accept_the_jobs_key_alone():
-    """One line for all hosts, one key."""
-    assert format_known_hosts("ecdsa-sha2-nistp521 AAAA") == "* ecdsa-sha2-nistp521 AAAA\n"
+def test_known_hosts_accept_the_jobs_authority_alone():
+    """One line for all hosts, one authority."""
+    found = format_known_hosts("ecdsa-sha2-nistp521 AAAA")
+    assert found == "@cert-authority * ecdsa-sha2-nistp521 AAAA\n"
 
 
 def test_without_session_variables_there_is_no_setenv():
     """An empty SetEnv would be a syntax error."""
     found = sshd_options(PATHS, authorized_keys="/a", port=22, session=())
     assert not any(option.startswith("SetEnv") for option in found)
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"), [((9, 2), False), ((9, 7), False), ((9, 8), True), ((10, 0), True)]
+)
+def test_penalties_are_switched_off_where_they_exist(version, expected):
+    """A launcher that comes too early must not be shut out; older ones know no such option."""
+    found = sshd_options(PATHS, authorized_keys="/a", port=22, session=(), version=version)
+    assert ("PerSourcePenalties=no" in found) == expected
 
 
 @pytest.mark.skipif(not shutil.which("ssh"), reason="no ssh client on this machine")
@@ -66,6 +78,8 @@ def test_ssh_itself_accepts_the_client_configuration(tmp_path):
     assert found["identityfile"] == PATHS.key
     assert found["userknownhostsfile"] == PATHS.known_hosts
     assert found["identitiesonly"] == "yes"
+    assert found["hostkeyalgorithms"] == HOST_CERTIFICATE
+    assert found["casignaturealgorithms"] == KEYS
 
 
 @pytest.mark.skipif(not SSHD, reason="openssh-server is not installed; make test installs it")
@@ -77,6 +91,7 @@ def test_sshd_itself_accepts_the_server_options(tmp_path):
         ["ssh-keygen", "-q", "-t", "ecdsa", "-b", "521", "-N", "", "-f", tmp_path / "id"],
         check=True,
     )
+    make_host_key(Paths(str(tmp_path)), authority="ecdsa-sha2-nistp521", names=("w0",))
     contrary = tmp_path / "sshd_config"
     contrary.write_text("Port 22\nStrictModes yes\nPasswordAuthentication yes\nPidFile /run/x\n")
     options = sshd_options(
@@ -97,4 +112,7 @@ def test_sshd_itself_accepts_the_server_options(tmp_path):
     assert "pidfile none" in found
     assert "disableforwarding yes" in found
     assert "setenv B=two words" in found
-    assert f"hostkey {tmp_path}/id" in found
+    assert [line for line in found if line.startswith("host") and str(tmp_path) in line] == [
+        f"hostkey {tmp_path}/host_key",
+        f"hostcertificate {tmp_path}/host_key-cert.pub",
+    ]

@@ -7,16 +7,36 @@ import time
 
 import pytest
 
-from mpijob_runtime.supervise import Ending, descendants
+from mpijob_runtime.processes import descendants
+from mpijob_runtime.supervise import Ending
 
 DRIVER = """
 import json, os, sys, threading
-from mpijob_runtime.supervise import Supervisor
+import subprocess, time
+from mpijob_runtime.supervise import Companion, Supervisor
 options = json.loads(sys.argv[1])
 stop_after = options.pop("stop_after", None)
-told = []
-options["on_signal"] = lambda number: told.append(number.name)
-supervisor = Supervisor(sys.argv[2:], os.environ, **options)
+delay, end_after = options.pop("delay", 0.0), options.pop("end_after", None)
+told, began = [], time.monotonic()
+beside = subprocess.Popen(["sleep", "300"]) if options.pop("beside", False) else None
+if options.pop("stderr", None):
+    reading, options["stderr"] = os.pipe()
+class Friend(Companion):
+    def on_signal(self, number):
+        told.append(number.name)
+        return delay
+    def on_tick(self):
+        return end_after is not None and time.monotonic() - began > end_after
+    def spared(self):
+        return [beside.pid] if beside else []
+abort = options.pop("abort", False)
+supervisor = Supervisor(sys.argv[2:], os.environ, companion=Friend(), **options)
+if abort:
+    supervisor.start()
+    time.sleep(0.5)
+    supervisor.abort()
+    print("aborted", flush=True)
+    sys.exit()
 if stop_after is not None:
     threading.Timer(stop_after, supervisor.stop).start()
 try:
@@ -24,6 +44,11 @@ try:
 except OSError as error:
     print("OSError", error.errno)
 else:
+    if "stderr" in options:
+        print("stderr:", os.read(reading, 4096).decode().strip(), "+", os.read(reading, 1))
+    if beside:
+        print("beside:", beside.poll())
+        beside.kill()
     print(json.dumps({
         "returncode": ending.returncode,
         "exit_code": ending.exit_code,
@@ -253,3 +278,65 @@ def test_the_program_has_a_session_of_its_own(supervise):
     supervised = supervise(*sh("ps -o sid= -p $$ 2>/dev/null || cut -d' ' -f6 /proc/$$/stat"))
     assert int(supervised.line()) != os.getsid(supervised.process.pid)
     supervised.ending()
+
+
+def test_the_companion_may_keep_a_signal_back(supervise):
+    """Ranks are told first: the program gets SIGTERM only after the time asked for."""
+    script = "trap 'exit 4' TERM; echo ready; while :; do sleep 0.05; done"
+    supervised = supervise(*sh(script), delay=0.5)
+    supervised.line()
+    began = time.monotonic()
+    supervised.signal(signal.SIGTERM)
+    found = supervised.ending()
+    assert (found["exit_code"], found["told"]) == (4, ["SIGTERM"])
+    assert 0.5 <= time.monotonic() - began < 5
+
+
+def test_a_signal_that_is_kept_back_does_not_hold_a_program_that_ends(supervise):
+    """What ends by itself meanwhile is over."""
+    script = "echo ready; sleep 0.3; exit 6"
+    supervised = supervise(*sh(script), delay=30.0)
+    supervised.line()
+    supervised.signal(signal.SIGTERM)
+    found = supervised.ending()
+    assert (found["exit_code"], found["killed"]) == (6, False)
+
+
+def test_the_companion_may_end_the_program(supervise):
+    """As stop does, which is no signal from outside."""
+    script = "trap 'exit 4' TERM; while :; do sleep 0.05; done"
+    found = supervise(*sh(script), end_after=0.3).ending()
+    assert (found["exit_code"], found["signals"], found["told"]) == (4, [], [])
+
+
+def test_an_end_that_the_companion_asks_for_comes_before_a_signal_kept_back(supervise):
+    """Once the companion says that it is time, the rest of the delay is not waited for."""
+    script = "trap 'exit 4' TERM; echo ready; while :; do sleep 0.05; done"
+    supervised = supervise(*sh(script), delay=30.0, end_after=0.8)
+    supervised.line()
+    began = time.monotonic()
+    supervised.signal(signal.SIGTERM)
+    assert supervised.ending()["exit_code"] == 4
+    assert time.monotonic() - began < 5
+
+
+def test_what_the_companion_spares_is_not_ended_with_the_program(supervise):
+    """The host's own agent has still to finish when mpirun is gone."""
+    supervised = supervise(*sh("exit 0"), beside=True, leftover_seconds=0.3)
+    assert supervised.ending()["leftovers"] == 0
+    assert "beside: None" in supervised.output
+
+
+def test_the_programs_stderr_is_the_pipe_that_was_given(supervise):
+    """All of it comes, and then its end: nobody here keeps the other end open."""
+    supervised = supervise(*sh("echo oops >&2"), stderr=True)
+    supervised.ending()
+    assert "stderr: oops + b''" in supervised.output
+
+
+def test_an_abort_leaves_nothing(supervise, is_alive):
+    """A program that was started and will not be watched is killed with all that it started."""
+    supervised = supervise(*sh("trap '' TERM; setsid sleep 300 & echo $!; wait"), abort=True)
+    pid = int(supervised.line())
+    assert supervised.line() == "aborted"
+    assert not is_alive(pid)

@@ -5,8 +5,14 @@ import pytest
 
 from mpijob_runtime import worker
 from mpijob_runtime.errors import ConfigurationError
+from mpijob_runtime.host_key import read_public_key
 from mpijob_runtime.settings import Settings
-from mpijob_runtime.worker import only_asks, prepare_worker, read_public_key, runs_in_foreground
+from mpijob_runtime.worker import (
+    only_asks,
+    prepare_worker,
+    read_sshd_version,
+    runs_in_foreground,
+)
 
 
 def make_key(path, *options):
@@ -65,51 +71,29 @@ def test_a_question_to_sshd_is_recognised(arguments, expected):
     assert expected == only_asks(arguments)
 
 
-@pytest.mark.parametrize(
-    ("options", "kind"),
-    [
-        (("-t", "ecdsa", "-b", "521", "-N", ""), "ecdsa-sha2-nistp521"),
-        (("-t", "ecdsa", "-b", "256", "-N", ""), "ecdsa-sha2-nistp256"),
-        (("-t", "rsa", "-b", "2048", "-N", ""), "ssh-rsa"),
-    ],
-)
-def test_the_public_key_comes_from_the_private_one(options, kind, tmp_path):
-    """Type and base64 text, without a comment."""
-    path = make_key(tmp_path / "id", *options)
-    expected = " ".join((tmp_path / "id.pub").read_text().split()[:2])
-    assert expected == read_public_key(path)
-    assert expected.startswith(f"{kind} ")
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (("-t", "ed25519", "-N", ""), "type ssh-ed25519, which FIPS"),
-        (("-t", "ecdsa", "-N", "secret"), "not a usable private key"),
-    ],
-    ids=["ed25519", "passphrase"],
-)
-def test_a_key_that_cannot_serve_is_refused(options, words, tmp_path):
-    """78 at the start instead of refused logins later."""
-    path = make_key(tmp_path / "id", *options)
-    with pytest.raises(ConfigurationError, match=words) as caught:
-        read_public_key(path)
-    assert "without a passphrase" in caught.value.remedy
-
-
-def test_nonsense_is_no_key(tmp_path):
-    """A file that is no key is said to be none."""
-    (tmp_path / "id").write_text("-----BEGIN PRIVATE KEY-----\nx\n")
-    with pytest.raises(ConfigurationError, match="not a usable private key"):
-        read_public_key(str(tmp_path / "id"))
-
-
 def test_no_sshd_is_78(monkeypatch):
     """An image without openssh-server says so."""
     monkeypatch.setattr(worker, "SSHD", "/nowhere/a")
     monkeypatch.setattr(worker, "_PLAIN_SSHD", "/nowhere/b")
     with pytest.raises(ConfigurationError, match="no sshd: found none at /nowhere/a or /nowhere/b"):
         worker.find_sshd()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("echo OpenSSH_9.2p1 Debian-2+deb12u10, OpenSSL 3.0.19 27 Jan 2026 >&2", (9, 2)),
+        ("echo OpenSSH_10.0p2, OpenSSL 3.5.1 1 Jul 2025 >&2", (10, 0)),
+        ("echo unknown option -- V >&2; echo OpenSSH_8.9p1, OpenSSL 3.0.2 >&2; exit 1", (8, 9)),
+        ("echo something else", (0, 0)),
+    ],
+)
+def test_sshd_says_its_version(words, expected, tmp_path):
+    """Old ones do not know the question and answer all the same."""
+    sshd = tmp_path / "sshd"
+    sshd.write_text(f"#!/bin/sh\n{words}\n")
+    sshd.chmod(0o755)
+    assert read_sshd_version(str(sshd)) == expected
 
 
 def test_the_diverted_sshd_comes_first(monkeypatch):
@@ -127,6 +111,7 @@ def test_a_prepared_worker_has_private_files_and_the_command(key_dir, tmp_path, 
         "MPIJOB_SSH_DIR": str(key_dir),
         "MPIJOB_RUN_DIR": str(run),
         "MPIJOB_SSH_PORT": "2345",
+        "MPIJOB_HOST_NAMES": "some.name",
         "PATH": "/opt/venv/bin:/usr/bin",
         "LD_LIBRARY_PATH": 'odd"path',
     }
@@ -138,6 +123,8 @@ def test_a_prepared_worker_has_private_files_and_the_command(key_dir, tmp_path, 
     assert (run / "authorized_keys").read_text() == f"{public}\n"
     assert (run / "id").read_text() == (key_dir / "id_rsa").read_text()
     assert (run / "worker.pid").read_text() == str(os.getpid())
+    assert f"HostKey={run}/host_key" in argv
+    assert (run / "host_key").read_text() != (run / "id").read_text()
     assert all(path.stat().st_mode & 0o777 == 0o600 for path in run.iterdir())
 
 

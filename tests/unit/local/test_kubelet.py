@@ -10,7 +10,7 @@ from mpijob_local.kubelet import (
     write_projection,
     write_termination_log,
 )
-from mpijob_local.layout import Item
+from mpijob_local.pod import Item
 
 ROOT = os.geteuid() == 0
 ITEMS = (Item("key", "id_rsa", 0o600), Item("pub", "id_rsa.pub"))

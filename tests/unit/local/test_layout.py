@@ -1,7 +1,8 @@
 import pytest
 from manifests import LAUNCHER, LAUNCHER_POD, SSH_PATH, WORKER, WORKER_POD, job
 
-from mpijob_local.layout import Role, Source, lay_out
+from mpijob_local.layout import lay_out
+from mpijob_local.pod import Role, Source
 
 OPEN_MPI = [
     ("K_MPI_JOB_ROLE", "launcher"),

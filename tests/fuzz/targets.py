@@ -1,0 +1,334 @@
+"""Every parser of what comes from outside, as a function of bytes.
+
+A target raises nothing but what its parser documents, which it catches; where a parser has an
+inverse or promises more, the target asserts it.
+"""
+
+import base64
+import contextlib
+import io
+import os
+import tempfile
+from functools import cache
+
+from mpijob_local.manifest import load_manifest
+from mpijob_local.quantity import parse_quantity
+from mpijob_runtime import frames
+from mpijob_runtime.agent.wrapper import _parse_message
+from mpijob_runtime.console import Console
+from mpijob_runtime.differences import find_differences, format_differences
+from mpijob_runtime.errors import HostfileError, ManifestError, UsageError
+from mpijob_runtime.frame_reader import FrameReader, parse_object
+from mpijob_runtime.frames import FrameError
+from mpijob_runtime.host_formats import (
+    format_discovered_hosts,
+    parse_discovered_hosts,
+    parse_hydra_hostfile,
+    parse_training_operator_hostfile,
+    parse_volcano_hosts,
+)
+from mpijob_runtime.hosts import format_hostfile, parse_host_list, parse_hostfile
+from mpijob_runtime.last_words import explain_last_words
+from mpijob_runtime.masking import shown_value
+from mpijob_runtime.output import RankOutput
+from mpijob_runtime.preemption import Preemption
+from mpijob_runtime.probes.host_certificate import find_fault
+from mpijob_runtime.records import parse_record
+from mpijob_runtime.rsh import split_arguments
+from mpijob_runtime.settings import Flags, Settings
+from mpijob_runtime.spread import Placement, choose_judgement
+from mpijob_runtime.stacks import RankStack, describe_stacks
+from mpijob_runtime.stall import StallWatch
+from mpijob_runtime.watch import HostWatch
+
+
+def hostfile(data):
+    """Read a hostfile; what is read survives being written and read again."""
+    with contextlib.suppress(HostfileError):
+        hosts = parse_hostfile(data, path="hostfile").hosts
+        again = parse_hostfile(format_hostfile(hosts).encode(), path="again")
+        assert again.hosts == hosts
+
+
+def host_list(data):
+    """Read the ``--host`` flag, or the list that Volcano gives."""
+    text = os.fsdecode(data)
+    for parse in (parse_host_list, parse_volcano_hosts):
+        with contextlib.suppress(HostfileError):
+            assert parse(text, source="list").hosts
+
+
+def host_formats(data):
+    """Read Hydra's, training-operator's and discover_hosts.sh's forms."""
+    for parse in (parse_hydra_hostfile, parse_training_operator_hostfile):
+        with contextlib.suppress(HostfileError):
+            assert parse(data, path="hostfile").hosts
+    with contextlib.suppress(HostfileError):
+        hosts = parse_discovered_hosts(data, path="script", slots={"w0": 4}, default_slots=2)
+        text = format_discovered_hosts(hosts).encode()
+        assert parse_discovered_hosts(text, path="again") == hosts
+
+
+def environ(data):
+    """Read the launcher's environment, NAME=VALUE with NUL between; mask it as ``plan`` does."""
+    pairs = (item.partition("=") for item in os.fsdecode(data).split("\0"))
+    found = {name: value for name, _, value in pairs if name}
+    for name, value in found.items():
+        shown_value(name, value)
+    for exists in (False, True):
+        with contextlib.suppress(UsageError):
+            Settings.from_environ(found, hostfile_exists=exists)
+
+
+def env_flags(data):
+    """Read the words of ``--env``."""
+    words = tuple(os.fsdecode(data).split("\0"))
+    with contextlib.suppress(UsageError):
+        Settings.from_environ({"HOME": "/", "API_KEY": "x"}, flags=Flags(env=words))
+
+
+def agent_frames(data):
+    """Take what may be an agent in pieces; the first byte says how large they are."""
+    size = data[0] + 1 if data else 1
+    reader = FrameReader()
+    try:
+        for at in range(1, len(data), size):
+            for rank, stream, content in reader.feed(data[at : at + size]):
+                assert rank >= -1
+                assert stream in (0, 1, 2)
+                if rank < 0:
+                    parse_object(content)
+    except FrameError:
+        return
+    finally:
+        assert isinstance(reader.noise, str)
+
+
+class _Bytes:
+    """A stream that gives these bytes and then its end."""
+
+    def __init__(self, data):
+        self._left = io.BytesIO(data)
+
+    def read(self, *, timeout_seconds=None):
+        return self._left.read(4096)
+
+    def write(self, data):
+        pass
+
+    def errors(self):
+        return ""
+
+    def close(self):
+        pass
+
+
+def host_watch(data):
+    """Follow a host that says anything, as a launch with a stall timeout does."""
+    quiet = Console(stream=io.StringIO())
+    settings = Settings.from_environ({"MPIJOB_STALL_TIMEOUT": "60"})
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        output = RankOutput(
+            "json" if data[:1] == b"j" else "prefix", None, descriptors=(null, null)
+        )
+        watch = HostWatch("w0", _Bytes(data[1:]), None)
+        stalls = StallWatch([watch], settings, output, quiet)
+        preemption = Preemption([watch], 20.0, quiet)
+
+        def on_event(host, event):
+            record = parse_record(event, host)
+            if record is not None:
+                _use_record(record)
+            elif event.get("event") == "warned":
+                preemption.note_warned(host, event)
+            elif event.get("event") in ("progress", "stacks"):
+                stalls.note(host, event)
+
+        watch._take(on_event, output.write)
+        output.close()
+    finally:
+        os.close(null)
+
+
+def records(data):
+    """Read an event, as JSON, as a rank's record, and use it."""
+    try:
+        event = parse_object(data)
+    except FrameError:
+        return
+    record = parse_record(event, "w0.job")
+    if record is not None:
+        _use_record(record)
+
+
+def _use_record(record):
+    placement = Placement({"w0.job": 2}, aliases={}, judgement="slots")
+    placement.add(record)
+    assert isinstance(placement.misplaced, list)
+    assert isinstance(record.shell_code, int)
+    format_differences(find_differences([record, record]))
+
+
+def wrapper_message(data):
+    """Read a wrapper's message; what is accepted reaches the launcher whole."""
+    try:
+        event, fields = _parse_message(os.fsdecode(data))
+    except ValueError:
+        return
+    frame = frames.format_event({**fields, "event": event})
+    found = parse_object(frame.partition(b"\n")[2])
+    assert found == {**fields, "event": event}
+    parse_record(found, "w0")
+
+
+def launcher_command(data):
+    """Read a command as an agent does."""
+    found = frames.parse_command(data)
+    assert all(isinstance(value, str) for value in found.values())
+
+
+def ssh_arguments(data):
+    """Split the command line that mpirun gives its ssh."""
+    with contextlib.suppress(ValueError):
+        split_arguments(os.fsdecode(data).split("\0"))
+
+
+def mpirun_arguments(data):
+    """Look for flags of placement among mpirun's arguments."""
+    words = os.fsdecode(data).split("\0")
+    assert choose_judgement(dict.fromkeys(words, ""), words) in ("none", "hosts", "slots")
+
+
+def last_words(data):
+    """Look for causes in what a rank and mpirun wrote last."""
+    text, _, said = data.decode(errors="replace").partition("\0")
+    found = explain_last_words(text, said, 3)
+    assert len(found.cause) < 2000
+
+
+def stacks(data):
+    """Group what ranks were doing."""
+    texts = data.decode(errors="replace").split("\0")
+    found = [
+        RankStack(rank, f"w{rank}", "py-spy" if rank % 2 else "kernel", text)
+        for rank, text in enumerate(texts)
+    ]
+    assert describe_stacks(found, stopped={0} if data[:1] == b"s" else (), silent=())
+
+
+def host_certificate(data):
+    """Judge a host's certificate: a word for people, whatever it is."""
+    key, authority, _ = certificate()
+    found = find_fault(data, key=key, host="w0", authority=authority, now_seconds=1.8e9)
+    assert found is None or (isinstance(found, str) and found.isprintable())
+
+
+def manifest(data):
+    """Load a manifest."""
+    with tempfile.NamedTemporaryFile(dir=_memory(), suffix=".yaml") as file:
+        file.write(data)
+        file.flush()
+        with contextlib.suppress(ManifestError):
+            load_manifest(file.name)
+
+
+def quantity(data):
+    """Read a quantity of Kubernetes."""
+    with contextlib.suppress(ValueError):
+        assert parse_quantity(data.decode(errors="replace")) is not None
+
+
+@cache
+def _memory():
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+
+@cache
+def certificate():
+    """Return a host's key, the authority, and the certificate's bytes, by another's code."""
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import (
+        Encoding,
+        PublicFormat,
+        SSHCertificateBuilder,
+        SSHCertificateType,
+    )
+
+    authority = ec.derive_private_key(7, ec.SECP521R1())
+    host = ec.derive_private_key(8, ec.SECP256R1()).public_key()
+    built = (
+        SSHCertificateBuilder()
+        .public_key(host)
+        .serial(1)
+        .type(SSHCertificateType.HOST)
+        .key_id(b"id")
+        .valid_principals([b"w0", b"w0.job"])
+        .valid_after(0)
+        .valid_before(2**63)
+        .sign(authority)
+    )
+    lines = [
+        key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+        for key in (host, authority.public_key())
+    ]
+    return lines[0], lines[1], base64.b64decode(built.public_bytes().split()[1])
+
+
+_GREETING = frames.GREETING
+_START = {"event": "start", "rank": 0, "time": 1.5, "world_size": 2, "job": "1", "env": {"A": "b"}}
+_EVENTS = b"".join(
+    frames.format_event(event)
+    for event in (
+        _START,
+        {"event": "exit", "rank": 0, "time": 2, "signal": 9, "oom_kills": 1},
+        {"event": "progress", "ranks": {"0": [1.5, "17", "R"]}},
+        {"event": "stacks", "rank": 0, "how": "kernel", "text": "x"},
+        {"event": "warned", "ranks": [0, 1]},
+    )
+)
+_POD = '{containers: [{name: main, image: pi, command: [mpirun], env: [{name: A, value: "1"}]}]}'
+_MANIFEST = f"""\
+apiVersion: kubeflow.org/v2beta1
+kind: MPIJob
+metadata: {{name: pi}}
+spec:
+  slotsPerWorker: 2
+  runPolicy: {{cleanPodPolicy: Running, backoffLimit: 0}}
+  mpiReplicaSpecs:
+    Launcher: {{template: {{spec: {_POD}}}}}
+    Worker: {{replicas: 2, template: {{spec: {_POD}}}}}
+"""
+_TRACE = b'Traceback (most recent call last):\n  File "a.py", line 3, in f\nValueError: x\n'
+
+TARGETS = {
+    hostfile: [b"w0 slots=2\nw1:3 max_slots=4 # c\n", b"w0.a.svc cpu = 2\n\xef\xbb\xbf"],
+    host_list: [b"w0:2,w1", b"localhost"],
+    host_formats: [b"w0:2 binding=user:0 user=me\n", b"pod-0 slots=2\n", b"w0\nw1:3\n"],
+    environ: [
+        b"MPIJOB_TIMEOUT=1e3\0MPIJOB_OUTPUT=json\0MPIJOB_SSH_PORT=22\0VC_WORKER_HOSTS=a,b",
+        b"OMPI_MCA_orte_default_hostfile=/etc/mpi/hostfile\0MPIJOB_HOST_NAMES=a b\0MPIJOB_ENV=N*",
+        b"OMPI_MCA_plm_rsh_agent=/etc/mpi/kubexec.sh\0OMPI_MCA_orte_set_default_slots=4\0A_KEY=u",
+        b"MPIJOB_GRACE=nan\0MPIJOB_RUN_DIR=/x\0MPIJOB_STALL_ACTION=abort\0URL=http://a:b@c",
+    ],
+    env_flags: [b"A=b\0N*\0HOME", b"API_KEY"],
+    agent_frames: [b"\x05noise\n" + _GREETING + _EVENTS + b"O 1 2 3\nabc"],
+    host_watch: [b"j" + _GREETING + _EVENTS + b"O 1 1 4\na\rb\n", b"p" + _GREETING + _EVENTS],
+    records: [b'{"event": "exit", "rank": 1, "time": 1, "exit_code": 3}', _EVENTS[11:90]],
+    wrapper_message: [
+        b"start\0time=1.5\0rank=0\0world_size=2\0found=1\0job=7\0env.PATH=/bin",
+        b"running\0time=2\0pid=7",
+        b"exit\0time=3\0monotonic=4\0signal=9\0oom_kills=0",
+    ],
+    launcher_command: [b"do=signal\0number=15", b"attempt=1\0keep=a,b\0grace_seconds=20"],
+    ssh_arguments: [b"-x\0-p\x0022\0me@w0\0orted\0-mca", b"--\0w0\0true"],
+    mpirun_arguments: [b"--map-by\0slot\0-H=a", b"OMPI_MCA_rmaps_x\0-np\x002"],
+    last_words: [_TRACE + b"\0MPI_ABORT was invoked on rank 3\nwith errorcode 7", b"NCCL WARN x"],
+    stacks: [b"s\0Thread 1\n    f (a.py:3)\n    g (b.py:4)\0process 7 (x): S, waiting in y"],
+    host_certificate: [certificate()[2]],
+    manifest: [_MANIFEST.encode(), b"a: &a [1]\nb: *a\n<<: {c: 2001-01-01}\n"],
+    quantity: [b"512Mi", b"1.5e3", b"250m"],
+}
+"""Target -> inputs to begin with."""
+
+BY_NAME = {target.__name__: target for target in TARGETS}

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 WRAPPER = "/usr/local/lib/mpijob/rank"
+PRIVATE = f"/dev/shm/mpijob-{os.geteuid()}-{os.uname().nodename}"
 HUNG_SECONDS = 30
 LAUNCH = ("mpijob-runtime", "launch", "--quiet", "--report", "/tmp/report.json", "--", "true")
 
@@ -43,6 +44,8 @@ def bare_mpirun() -> tuple[Sequence[str], Mapping[str, str]]:
     }
     for name in ("OMPI_MCA_orte_fork_agent", "PRTE_MCA_odls_base_exec_agent"):
         decided.pop(name, None)
+    for name in {"OMPI_MCA_plm_rsh_agent", "PRTE_MCA_plm_ssh_agent"} & decided.keys():
+        decided[name] = f"ssh -F {PRIVATE}/ssh_config"  # ours asks a launcher, which is not there
     return plan["argv"], {**os.environ, **decided}
 
 

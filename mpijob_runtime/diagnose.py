@@ -68,7 +68,6 @@ class Observation:
         last_words: rank -> the last it wrote, for ranks that failed.
         mpirun_said: the last that mpirun itself wrote.
         phases_seconds: ``wait`` and ``run`` so far.
-        mpirun_started: seconds since the epoch.
         opened_seconds: from mpirun's start until all ranks were let through the gate, or None.
     """
 
@@ -85,7 +84,6 @@ class Observation:
     last_words: Mapping[int, str]
     mpirun_said: str
     phases_seconds: Mapping[str, float]
-    mpirun_started: float
     opened_seconds: float | None
 
 

@@ -104,8 +104,9 @@ def _run(start: _Start, signals: "_EndingSignals") -> Outcome:
     ranks themselves have still to start when that host comes.
     """
     settings, plan, facts, attempt = start.settings, start.plan, start.facts, start.attempt
+    run = Run(settings, plan, attempt.id, start.console)
     here = join_here(settings, plan, facts, attempt)
-    crew, run = [here], Run(settings, plan, attempt.id, start.console)
+    crew = [here]
     try:
         run.start()
         join = partial(join_all, settings, plan, facts, attempt, start.console)

@@ -55,12 +55,13 @@ def main() -> NoReturn:
         connection.sendall(f"{host}\0{command}".encode())
         connection.shutdown(_socket.SHUT_WR)
         answer = _pass_on(connection)
+        code = 0 if answer == carried.BY_SSH else int(answer)
     except (OSError, ValueError) as error:
         _end(f"no answer of the launcher: {error}")
     if answer == carried.BY_SSH:
         config = f"{run_dir}/ssh_config"
         os.execvp("ssh", ("ssh", "-F", config, *sys.argv[1:]))  # noqa: S606, S607 - as asked
-    os._exit(int(answer))
+    os._exit(code)
 
 
 def _connect(run_dir: str, attempt: str) -> _socket.socket:

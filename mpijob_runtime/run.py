@@ -91,7 +91,7 @@ class Run(Companion):
         verbatim = None if plan.world_size is not None else plan.argv[1:]
         judgement = choose_judgement(settings.environ, verbatim)
         self._placement = Placement(planned, aliases=plan.aliases, judgement=judgement)
-        self._output = RankOutput(settings.output, settings.log_dir)
+        self._output = _open_output(settings)
         self._preemption = Preemption(self._watches, settings.grace_seconds, console)
         self._stalls = StallWatch(self._watches, settings, self._output, console)
         self._errors = MpirunErrors()
@@ -145,7 +145,7 @@ class Run(Companion):
             waited_seconds: how long the hosts took to come.
             when_watching: called once ending signals are mpirun's supervisor's.
         """
-        self._began, began_wall = time.monotonic(), time.time()
+        self._began = time.monotonic()
         self._watches += watches
         for watch in watches:
             watch.follow(self._on_event, self._output.write, self._on_lost)
@@ -177,7 +177,6 @@ class Run(Companion):
                     last_words={rank: self._output.tail(rank) for rank in self._failed_ranks()},
                     mpirun_said=self._errors.tail,
                     phases_seconds={"wait": waited_seconds, "run": ran},
-                    mpirun_started=began_wall,
                     opened_seconds=self._opened_seconds(),
                 )
             )
@@ -428,3 +427,12 @@ def _own_signal(ending: Ending) -> int | None:
     """Return the signal that ended mpirun itself, if it was not ours."""
     ours = ending.killed or ending.stopped or ending.signals
     return -ending.returncode if ending.returncode < 0 and not ours else None
+
+
+def _open_output(settings: Settings) -> RankOutput:
+    try:
+        return RankOutput(settings.output, settings.log_dir)
+    except OSError as error:
+        message = f"--log-dir {settings.log_dir}: cannot make the directory: {error.strerror}"
+        remedy = "name a directory that this user can write, for example on a mounted volume"
+        raise ConfigurationError(message, remedy=remedy) from error

@@ -27,7 +27,6 @@ def observe(make_record):
             "last_words": {},
             "mpirun_said": "",
             "phases_seconds": {"wait": 1.0, "run": 10.0},
-            "mpirun_started": 1000.0,
             "opened_seconds": 0.3,
         }
         return Observation(**(seen | more))

@@ -409,3 +409,12 @@ def test_a_stalled_job_is_ended_with_its_stacks(launch):
     assert job.end() == 75, job.stderr
     assert "the job makes no progress" in job.report["reason"]
     assert "ranks 0-1" in job.report["reason"]
+
+
+def test_a_log_directory_that_cannot_be_made_is_78(launch, tmp_path):
+    """The flag is named, and nothing has started."""
+    (tmp_path / "file").touch()
+    job = launch("--host", "localhost", "--log-dir", f"{tmp_path}/file/logs", "--", "true")
+    assert job.end() == 78
+    assert "--log-dir" in job.report["reason"]
+    assert job.report["ranks_started"] == 0

@@ -32,7 +32,7 @@ from mpijob_local.podman import Podman
 from mpijob_local.settings import LocalSettings
 
 NAME = "bench-start"
-SECONDS = 120
+SECONDS = 20
 RANK = ("date", "+first-line %s.%N")
 
 # The wait of mpi-operator's base image: each name in turn, ten tries, pauses doubling from 0.1 s.

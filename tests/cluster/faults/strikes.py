@@ -56,7 +56,8 @@ def kill_sshd(job: LiveJob, aim: Aim) -> None:
 
     def listens() -> list[Process]:
         pod = job.workers[aim.index]
-        return [p for p in pod.processes() if p.program == "sshd" and p.parent == pod.pid]
+        below = [p for p in pod.processes() if p.program == "sshd" and p.parent == pod.pid]
+        return [p for p in below if "-V" not in p.words]  # a worker asks for the version first
 
     signal_process(_first(_within(listens, seconds=5), "a listening sshd"), signal.SIGKILL)
 

@@ -3,7 +3,7 @@
 An id is ``SECONDS-LAUNCHER-LETTERS``: when it began, a mark of this start of this container, and
 random letters. Ids order by time; an attempt with an older id gives way to a newer one.
 
-Layer: effects (files); imports carried, private_files.
+Layer: effects (files); imports nothing of ours.
 """
 
 import fcntl

@@ -22,7 +22,7 @@ from mpijob_runtime.probes.ssh import (
     probe_ssh,
     read_identity,
 )
-from mpijob_runtime.readiness import HostChange, wait_for_hosts
+from mpijob_runtime.readiness import HostChange, Kept, wait_for_hosts
 from mpijob_runtime.settings import Settings
 from mpijob_runtime.ssh_files import format_known_hosts
 from mpijob_runtime.user_entry import ensure_user_entry
@@ -54,26 +54,13 @@ def wait_for_logins(
     Raises:
         MpiJobError: if a host does not come, or this container's keys or user cannot work.
     """
-    write_files(plan)
-    if not plan.remote:
-        return {}
-    log_in = _make_login(settings, plan, facts)
 
-    def connect(host: str) -> SshConnection:
-        connection = log_in(host)
-        try:
-            check_shell(connection, timeout_seconds=_STEP_SECONDS)
-        except BaseException:
-            connection.close()
-            raise
+    def take(connection: SshConnection) -> SshConnection:
+        check_shell(connection, timeout_seconds=_STEP_SECONDS)
         return connection
 
-    return wait_for_hosts(
-        plan.remote,
-        connect,
-        timeout_seconds=settings.timeout_seconds,
-        on_change=partial(say_change, console),
-    )
+    write_files(plan)
+    return _gather(settings, plan, facts, console, take=take)
 
 
 def join_here(
@@ -82,13 +69,13 @@ def join_here(
     """Start the agent of this container; ranks that come out here find it.
 
     Raises:
-        HostRefusal: if it cannot take part.
+        ConfigurationError: if it cannot take part.
     """
     here = facts.system.hostname
     stream = LocalStream(attempt.id, plan.paths.run_dir, settings.environ)
     watch = HostWatch(plan.aliases.get(here, here), stream, None)
     try:
-        _greet(watch, _hello(settings, attempt))
+        _greet(watch, settings, attempt)
     except HostRefusal as refusal:
         watch.close()
         raise ConfigurationError(f"{here}: {refusal}") from refusal
@@ -120,30 +107,15 @@ def join_all(
     Raises:
         MpiJobError: if a host does not come, or cannot take part.
     """
-    if not plan.remote:
-        return []
-    log_in = _make_login(settings, plan, facts)
-    hello = _hello(settings, attempt)
 
-    def join(host: str) -> HostWatch:
-        connection = log_in(host)
-        try:
-            watch = start_remote(connection, attempt.id)
-            _greet(watch, hello)
-            _check_daemon(watch, plan.mpi.major)
-        except BaseException:
-            connection.close()
-            raise
+    def take(connection: SshConnection) -> HostWatch:
+        watch = start_remote(connection, attempt.id)
+        _greet(watch, settings, attempt)
+        _check_daemon(watch, plan.mpi.major)
         on_joined(connection, watch.hello)
         return watch
 
-    watches = wait_for_hosts(
-        plan.remote,
-        join,
-        timeout_seconds=settings.timeout_seconds,
-        on_change=partial(say_change, console),
-    )
-    return list(watches.values())
+    return list(_gather(settings, plan, facts, console, take=take).values())
 
 
 def check_crew(
@@ -166,17 +138,43 @@ def check_crew(
     _check_nodes(crew if plan.aliases else crew[:-1], settings, console)
 
 
-def _hello(settings: Settings, attempt: RunningAttempt) -> dict[str, object]:
-    return {
+def _greet(watch: HostWatch, settings: Settings, attempt: RunningAttempt) -> None:
+    """Tell an agent what it has to know; it may take the grace to end an older attempt."""
+    hello = {
         "attempt": attempt.id,
         "keep": ",".join(attempt.siblings),
         "grace_seconds": settings.grace_seconds,
     }
+    watch.greet(hello, timeout_seconds=settings.grace_seconds + _FENCE_SECONDS)
 
 
-def _greet(watch: HostWatch, hello: Mapping[str, object]) -> None:
-    grace = float(str(hello["grace_seconds"]))
-    watch.greet(hello, timeout_seconds=grace + _FENCE_SECONDS)
+def _gather(
+    settings: Settings,
+    plan: LaunchPlan,
+    facts: Facts,
+    console: Console,
+    *,
+    take: Callable[[SshConnection], Kept],
+) -> dict[str, Kept]:
+    """Wait until every remote host takes our login, and keep what ``take`` makes of each."""
+    if not plan.remote:
+        return {}
+    log_in = _make_login(settings, plan, facts)
+
+    def connect(host: str) -> Kept:
+        connection = log_in(host)
+        try:
+            return take(connection)
+        except BaseException:
+            connection.close()
+            raise
+
+    return wait_for_hosts(
+        plan.remote,
+        connect,
+        timeout_seconds=settings.timeout_seconds,
+        on_change=partial(say_change, console),
+    )
 
 
 def _make_login(

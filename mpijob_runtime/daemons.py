@@ -1,6 +1,6 @@
 """Starts mpirun's daemons over the connections that readiness has opened.
 
-Layer: effects (sockets, threads); imports carried, hosts, probes.ssh.
+Layer: effects (sockets, threads); imports carried, hosts, probes.ssh, run_dir.
 """
 
 import os
@@ -13,6 +13,7 @@ from contextlib import suppress
 from mpijob_runtime import carried
 from mpijob_runtime.hosts import short_name
 from mpijob_runtime.probes.ssh import HostRefusal, SshConnection
+from mpijob_runtime.run_dir import at_socket
 
 _LONGEST_REQUEST = 1 << 20
 _BACKLOG = 1024
@@ -45,7 +46,8 @@ class DaemonStarter:
         self._names = {short_name(host): host for host in hosts} | {host: host for host in hosts}
         self._missing = len(hosts)
         self._attempt = attempt
-        self._path = f"{run_dir}/{carried.rsh_socket(attempt)}"
+        self._run_dir = run_dir
+        self._name = carried.rsh_socket(attempt)
         self._on_outsider = on_outsider
         self._changed = threading.Condition()
         self._connections: dict[str, SshConnection] = {}
@@ -81,11 +83,7 @@ class DaemonStarter:
     def start(self) -> None:
         """Listen, in threads that end with this process."""
         listener = socket.socket(socket.AF_UNIX)
-        directory = os.open(os.path.dirname(self._path), os.O_PATH)
-        try:
-            listener.bind(f"/proc/self/fd/{directory}/{os.path.basename(self._path)}")
-        finally:
-            os.close(directory)
+        at_socket(self._run_dir, self._name, listener.bind)
         listener.listen(_BACKLOG)
         self._listener = listener
         threading.Thread(target=self._accept, daemon=True, name="daemons").start()
@@ -99,7 +97,7 @@ class DaemonStarter:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         with suppress(OSError):
-            os.unlink(self._path)
+            os.unlink(f"{self._run_dir}/{self._name}")
 
     def _accept(self) -> None:
         while True:

@@ -1,6 +1,6 @@
 """What differs between the ranks' environments and ought not to.
 
-Layer: pure; imports environ for masking, outcome for words, records.
+Layer: pure; imports masking, outcome for words, records.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,13 +19,13 @@ def find_differences(starts: Iterable[RankRecord]) -> dict[str, dict[str, list[i
 
     Variables that mpirun itself makes per rank are not among those that the wrapper reports.
     """
-    records = sorted(starts, key=lambda record: record.rank)
-    names = {n for record in records for n in _compared(record)}
+    compared = {record.rank: _compared(record) for record in starts}
+    names = {name for variables in compared.values() for name in variables}
     found: dict[str, dict[str, list[int]]] = {}
     for name in sorted(names):
         values: dict[str, list[int]] = {}
-        for record in records:
-            values.setdefault(_compared(record).get(name, _ABSENT), []).append(record.rank)
+        for rank, variables in sorted(compared.items()):
+            values.setdefault(variables.get(name, _ABSENT), []).append(rank)
         if len(values) > 1:
             found[name] = values
     return found

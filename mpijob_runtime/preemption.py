@@ -7,12 +7,13 @@ wrappers stay until all programs have ended.
 Layer: effects (clock); imports agent (the shares of the grace), console, watch.
 """
 
+import signal
 import time
 from collections.abc import Mapping, Sequence
 
 from mpijob_runtime.agent.grace import term_seconds
 from mpijob_runtime.console import Console
-from mpijob_runtime.watch import HostWatch
+from mpijob_runtime.watch import HostWatch, tell_all
 
 _ANSWER_SECONDS = 2.0
 _LEAVE_SECONDS = 5.0
@@ -52,7 +53,7 @@ class Preemption:
         if self._began is not None:
             return
         self._began = time.monotonic()
-        self._tell("warn")
+        tell_all(self._watches, do="warn")
 
     def note_warned(self, host: str, event: Mapping[str, object]) -> None:
         """Take an agent's word of which ranks have been warned there."""
@@ -70,7 +71,7 @@ class Preemption:
         """Every rank's program has ended."""
         if self._began is not None and self._all_ended is None:
             self._all_ended = time.monotonic()
-            self._tell("release")
+            tell_all(self._watches, do="release")
 
     def act(self, now: float) -> bool:
         """Do what is due, and return whether it is mpirun's turn to end."""
@@ -79,11 +80,11 @@ class Preemption:
         passed = now - self._began
         if not self._termed and passed >= self._term_after(passed):
             self._termed = True
-            self._tell("signal", number=15)
+            tell_all(self._watches, do="signal", number=int(signal.SIGTERM))
         if not self._killed and passed >= self._grace_seconds:
             self._killed = True
             self._console.warning("the grace is over: killing the ranks that are left")
-            self._tell("kill")
+            tell_all(self._watches, do="kill")
         if self._all_ended is not None:
             return now - self._all_ended >= _LEAVE_SECONDS
         return passed >= self._grace_seconds + _LEAVE_SECONDS
@@ -94,7 +95,3 @@ class Preemption:
         if self._warned <= self._ended and (answered or passed >= _ANSWER_SECONDS):
             return passed
         return self._grace_seconds - term_seconds(self._grace_seconds)
-
-    def _tell(self, do: str, **more: object) -> None:
-        for watch in self._watches:
-            watch.tell(do=do, **more)

@@ -36,7 +36,7 @@ def name_this_process(name: str) -> None:
 
 def named(name: str) -> list[int]:
     """Return the pids of living processes of this name."""
-    return [pid for pid in _parents() if _read(f"/proc/{pid}/comm") == name]
+    return [pid for pid in _parents() if name_of(pid) == name]
 
 
 def children(parent: int) -> list[int]:
@@ -45,18 +45,24 @@ def children(parent: int) -> list[int]:
         tasks = os.listdir(f"/proc/{parent}/task")
     except OSError:
         return []
-    texts = (_read(f"/proc/{parent}/task/{task}/children") for task in tasks)
+    texts = (read_text(f"/proc/{parent}/task/{task}/children") for task in tasks)
     return [int(pid) for text in texts for pid in text.split()]
 
 
 def name_of(pid: int) -> str:
     """Return a process's name, as ps shows it; nothing if it is gone."""
-    return _read(f"/proc/{pid}/comm")
+    return read_text(f"/proc/{pid}/comm")
 
 
 def descendants(ancestor: int) -> list[int]:
     """Return the pids of all living processes below one, parents before children."""
     return _below({ancestor}, _parents())
+
+
+def families(roots: Iterable[int]) -> dict[int, list[int]]:
+    """Return each process with all living ones below it, from one look at /proc."""
+    parents = _parents()
+    return {root: [root, *_below({root}, parents)] for root in roots}
 
 
 def attempts(run_dir: str) -> dict[int, str]:
@@ -160,12 +166,12 @@ def _pids() -> list[int]:
 
 def _stat(pid: int) -> list[str] | None:
     """Return the fields after the name of a living process; None if it is a zombie or gone."""
-    fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    fields = read_text(f"/proc/{pid}/stat").rpartition(")")[2].split()
     return fields if fields and fields[0] not in "ZX" else None
 
 
 def _status_mask(pid: int, name: str) -> int:
-    for line in _read(f"/proc/{pid}/status").splitlines():
+    for line in read_text(f"/proc/{pid}/status").splitlines():
         if line.startswith(f"{name}:"):
             return int(line.split()[1], 16)
     return 0
@@ -185,7 +191,8 @@ def _value(items: Iterable[bytes], name: bytes) -> str:
     return next((os.fsdecode(i[len(name) :]) for i in items if i.startswith(name)), "")
 
 
-def _read(path: str) -> str:
+def read_text(path: str) -> str:
+    """Return a small file's text without blanks around it; nothing if it cannot be read."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read().strip()

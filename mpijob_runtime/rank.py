@@ -20,7 +20,7 @@ import sys
 import time
 
 from mpijob_runtime import carried
-from mpijob_runtime.run_dir import choose_run_dir
+from mpijob_runtime.run_dir import at_socket, choose_run_dir
 
 TYPE_CHECKING = False  # typing and collections.abc would cost each rank some milliseconds
 if TYPE_CHECKING:
@@ -294,10 +294,7 @@ class _Agent:
             return None
         connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         try:
-            # by descriptor: the name of a socket has 107 bytes at most, a path may have more
-            directory = os.open(run_dir, os.O_PATH)
-            connection.connect(f"/proc/self/fd/{directory}/{carried.agent_socket(attempt)}")
-            os.close(directory)
+            at_socket(run_dir, carried.agent_socket(attempt), connection.connect)
         except OSError:
             connection.close()
             return None

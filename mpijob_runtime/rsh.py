@@ -14,7 +14,7 @@ import os
 import sys
 
 from mpijob_runtime import carried
-from mpijob_runtime.run_dir import choose_run_dir
+from mpijob_runtime.run_dir import at_socket, choose_run_dir
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,8 +66,7 @@ def main() -> NoReturn:
 
 def _connect(run_dir: str, attempt: str) -> _socket.socket:
     connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-    directory = os.open(run_dir, os.O_PATH)
-    connection.connect(f"/proc/self/fd/{directory}/{carried.rsh_socket(attempt)}")
+    at_socket(run_dir, carried.rsh_socket(attempt), connection.connect)
     return connection
 
 

@@ -29,7 +29,7 @@ from mpijob_runtime.settings import Settings
 from mpijob_runtime.spread import Placement, choose_judgement
 from mpijob_runtime.stall import StallWatch
 from mpijob_runtime.supervise import Companion, Ending, Supervisor
-from mpijob_runtime.watch import HostWatch, LocalStream, finish
+from mpijob_runtime.watch import HostWatch, LocalStream, finish, tell_all
 
 _AFTER_FAILURE_SECONDS = 15.0
 """How long mpirun may take to end a job of which a rank has failed; Open MPI needs about one."""
@@ -41,6 +41,9 @@ _SELF_SECONDS = 4.0
 
 _AFTER_END_SECONDS = 30.0
 """How long mpirun may take to end once every rank has ended well."""
+
+_LAST_SECONDS = 5.0
+"""How long mpirun has to end after its SIGTERM; the ranks have had their grace before."""
 
 _KEEP_GOING = ("abort_on_non_zero", "error_non_zero_exit", "continuous", "recover", "notifyerrors")
 
@@ -114,7 +117,6 @@ class Run(Companion):
         try:
             self._supervisor.start()
         except OSError as error:
-            self.abort()
             raise ConfigurationError(f"{self._plan.argv[0]}: {error.strerror}") from error
 
     def join(self, connection: SshConnection, hello: Mapping[str, object]) -> None:
@@ -157,6 +159,8 @@ class Run(Companion):
         finally:
             self._daemons.close()
         ran = time.monotonic() - self._began
+        if ending.leftovers:
+            self._console.debug(f"ended {len(ending.leftovers)} processes that outlived mpirun")
         silent = finish(self._watches)
         self._errors.close()
         self._output.close()
@@ -283,8 +287,7 @@ class Run(Companion):
         if self._seen.opened_at is None:
             self._seen.opened_at = time.monotonic()
             self._stalls.start()
-        for watch in self._watches:
-            watch.tell(do="go")
+        tell_all(self._watches, do="go")
 
     def _on_outsider(self, host: str) -> None:
         """A host that is not of the plan: nothing there waits for us or tells us anything."""
@@ -374,8 +377,7 @@ class Run(Companion):
         """Let hosts that are cut off from us know it by our silence, and end their ranks."""
         if now >= self._alive_at:
             self._alive_at = now + _ALIVE_SECONDS
-            for watch in self._watches:
-                watch.tell(do="alive")
+            tell_all(self._watches, do="alive")
 
     def _stall_is_due(self, now: float) -> bool:
         ended, started = len(self._seen.ends), len(self._seen.starts)
@@ -417,10 +419,6 @@ class Run(Companion):
         if seen.failed_at is None or any(k in word for word in words for k in _KEEP_GOING):
             return False
         return now - seen.failed_at > _AFTER_FAILURE_SECONDS
-
-
-_LAST_SECONDS = 5.0
-"""How long mpirun has to end after its SIGTERM; the ranks have had their grace before."""
 
 
 def _own_signal(ending: Ending) -> int | None:

@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import os
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _PLACES = ("/dev/shm", "/tmp")  # noqa: S108 - shared places; ours is made 0700 and checked
 
 _ROOM_BYTES = 1 << 20
@@ -22,6 +26,26 @@ def choose_run_dir(given: str | None) -> str:
         return given
     place = next((p for p in _PLACES if os.access(p, os.W_OK | os.X_OK)), _PLACES[-1])
     return f"{place}/mpijob-{os.geteuid()}-{os.uname().nodename}"
+
+
+def at_socket(run_dir: str, name: str, act: Callable[[str], object]) -> None:
+    """Bind or connect a socket of a run directory.
+
+    By descriptor: the name of a socket has 107 bytes at most, and a path may have more.
+
+    Args:
+        run_dir: the directory.
+        name: the socket in it.
+        act: takes the address: a socket's ``bind`` or ``connect``.
+
+    Raises:
+        OSError: as ``act`` does, or if there is no such directory.
+    """
+    directory = os.open(run_dir, os.O_PATH)
+    try:
+        act(f"/proc/self/fd/{directory}/{name}")
+    finally:
+        os.close(directory)
 
 
 def takes_files(directory: str) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, cast, get_args
 
 from mpijob_runtime.carried import INSIDE
 from mpijob_runtime.errors import UsageError
@@ -129,13 +129,7 @@ VARIABLES = (
 """Every variable that this package reads from a container's environment."""
 
 Form = Literal["prefix", "plain", "json", "mpirun"]
-_FORMS: dict[str, Form] = {
-    "prefix": "prefix",
-    "plain": "plain",
-    "json": "json",
-    "mpirun": "mpirun",
-}
-FORMS = tuple(_FORMS)
+FORMS: tuple[Form, ...] = get_args(Form)
 """Forms of the ranks' lines: ``[3 worker-1] line``, the line alone, an object, mpirun's own."""
 
 STALL_ACTIONS = ("fail", "report")
@@ -296,7 +290,7 @@ class Settings:
             start_timeout_seconds=read.seconds("MPIJOB_START_TIMEOUT", 300.0, None),
             grace_seconds=read.seconds("MPIJOB_GRACE", 20.0, flags.grace_seconds),
             report=flags.report or read.text("MPIJOB_REPORT"),
-            output=_FORMS[read.choice("MPIJOB_OUTPUT", (output, *FORMS), flags.output)],
+            output=cast("Form", read.choice("MPIJOB_OUTPUT", (output, *FORMS), flags.output)),
             log_dir=flags.log_dir or read.text("MPIJOB_LOG_DIR"),
             stall_timeout_seconds=read.seconds(
                 "MPIJOB_STALL_TIMEOUT", 0.0, flags.stall_timeout_seconds

@@ -17,7 +17,7 @@ from mpijob_runtime.console import Console
 from mpijob_runtime.output import RankOutput
 from mpijob_runtime.settings import Settings
 from mpijob_runtime.stacks import RankStack, describe_stacks
-from mpijob_runtime.watch import HostWatch
+from mpijob_runtime.watch import HostWatch, tell_all
 
 _SHARE, _LONGEST_SAMPLE_SECONDS = 10, 5.0
 _IDLE_CPU_SHARE = 0.005
@@ -82,8 +82,7 @@ class StallWatch:
             return
         self._since = time.monotonic()
         self._sample_seconds = min(_LONGEST_SAMPLE_SECONDS, self._limit_seconds / _SHARE)
-        for watch in self._watches:
-            watch.tell(do="sample", seconds=self._sample_seconds)
+        tell_all(self._watches, do="sample", seconds=self._sample_seconds)
 
     def note(self, host: str, event: Mapping[str, object]) -> None:
         """Take a sample of a host's ranks, or a rank's stacks."""
@@ -136,8 +135,7 @@ class StallWatch:
         limit = self._limit_seconds
         self._console.warning(f"no progress for {limit:.0f} s: asking the ranks for their stacks")
         self._capture = _Capture(now)
-        for watch in self._watches:
-            watch.tell(do="stacks")
+        tell_all(self._watches, do="stacks")
 
     def _judge(self, capture: _Capture, now: float) -> tuple[str | None, bool]:
         complete = len(capture.stacks) >= len(self._ranks)
@@ -160,5 +158,4 @@ class StallWatch:
         self._console.error(capture.told)
         if self._fails and not any(stack.how == "py-spy" for stack in stacks):
             capture.aborted_at = now
-            for watch in self._watches:
-                watch.tell(do="signal", number=int(signal.SIGABRT))
+            tell_all(self._watches, do="signal", number=int(signal.SIGABRT))

@@ -20,6 +20,7 @@ from mpijob_runtime.probes.ssh import HostRefusal, SshConnection
 AGENT = "/usr/local/lib/mpijob/agent"
 """Where the images have the agent."""
 
+_AGENT_HERE = (sys.executable, "-I", "-m", "mpijob_runtime.agent")
 _FINISH_SECONDS = 12.0
 
 
@@ -44,7 +45,7 @@ class LocalStream:
 
     def __init__(self, attempt: str, run_dir: str, environ: Mapping[str, str]) -> None:
         argv = (AGENT,) if os.access(AGENT, os.X_OK) else _AGENT_HERE
-        names = ("PATH", "LD_LIBRARY_PATH", "COVERAGE_PROCESS_START")
+        names = ("PATH", "LD_LIBRARY_PATH")
         passed = {name: environ[name] for name in names if name in environ}
         told = {carried.RUN_DIR: run_dir, carried.ATTEMPT: attempt}
         self.process = subprocess.Popen(  # noqa: S603 - a constant command
@@ -74,9 +75,6 @@ class LocalStream:
         for pipe in (self.process.stdin, self.process.stdout):
             cast("IO[bytes]", pipe).close()
         self.process.wait()
-
-
-_AGENT_HERE = (sys.executable, "-I", "-m", "mpijob_runtime.agent")
 
 
 class HostWatch:
@@ -213,6 +211,12 @@ def start_remote(connection: SshConnection, attempt: str) -> HostWatch:
     """
     command = f"{carried.ATTEMPT}={shlex.quote(attempt)} exec {AGENT}"
     return HostWatch(connection.host, connection.start(command), connection)
+
+
+def tell_all(watches: Sequence[HostWatch], **command: object) -> None:
+    """Tell every agent to do something."""
+    for watch in watches:
+        watch.tell(**command)
 
 
 def finish(watches: Sequence[HostWatch]) -> list[str]:

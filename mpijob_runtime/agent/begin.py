@@ -25,7 +25,7 @@ def main() -> None:
     answer: dict[str, object] = {
         "event": "hello",
         "host": os.uname().nodename,
-        "boot_id": _read("/proc/sys/kernel/random/boot_id"),
+        "boot_id": processes.read_text("/proc/sys/kernel/random/boot_id"),
         "tmp": takes_files(os.environ.get("TMPDIR") or "/tmp"),  # noqa: S108 - POSIX's default
         "daemons": [name for name in ("orted", "prted") if _on_path(name)],
     }
@@ -63,11 +63,3 @@ def _read_line(descriptor: int) -> bytes:
 def _on_path(name: str) -> bool:
     places = os.environ.get("PATH", os.defpath).split(":")
     return any(os.access(f"{place}/{name}", os.X_OK) for place in places if place)
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="ascii", errors="replace") as file:
-            return file.read().strip()
-    except OSError:
-        return ""

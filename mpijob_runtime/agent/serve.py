@@ -17,6 +17,7 @@ from mpijob_runtime.agent.stacks import stacks_of
 from mpijob_runtime.agent.streams import Outgoing, RankStream
 from mpijob_runtime.agent.versions import versions_on_path
 from mpijob_runtime.agent.wrapper import Wrapper
+from mpijob_runtime.run_dir import at_socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,14 +73,11 @@ class Agent:
     def listen(self) -> None:
         """Listen for this host's ranks."""
         listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
-        directory = os.open(self._run_dir, os.O_PATH)
-        name = carried.agent_socket(self._attempt)
         former = os.umask(0o077)
         try:
-            listener.bind(f"/proc/self/fd/{directory}/{name}")
+            at_socket(self._run_dir, carried.agent_socket(self._attempt), listener.bind)
         finally:
             os.umask(former)
-            os.close(directory)
         listener.listen(1024)
         self._listener = listener
         self._register(listener.fileno(), self._accept)
@@ -281,11 +279,11 @@ class Agent:
             self.tell("warned", ranks=self._warned_ranks())
 
     def _warned_ranks(self) -> list[int]:
+        families = self._families()
         return [
             wrapper.rank
             for wrapper in self._running()
-            if wrapper.rank is not None
-            and self._warned & {wrapper.pid, *processes.descendants(wrapper.pid)}
+            if wrapper.rank is not None and self._warned & set(families[wrapper.pid])
         ]
 
     def _stop(self) -> None:
@@ -329,8 +327,10 @@ class Agent:
 
     def _programs(self) -> list[int]:
         """Return the pids of the ranks' programs and of all that those have started."""
-        roots = {wrapper.pid for wrapper in self._running()}
-        return [pid for root in roots for pid in (root, *processes.descendants(root))]
+        return [pid for family in self._families().values() for pid in family]
+
+    def _families(self) -> dict[int, list[int]]:
+        return processes.families(wrapper.pid for wrapper in self._running())
 
     def _accept(self) -> None:
         assert self._listener is not None  # noqa: S101 - only called for its descriptor
@@ -406,22 +406,14 @@ class Agent:
                 self._outgoing.flush(within_seconds=FLUSH_SECONDS)
 
     def _tell_progress(self) -> None:
-        ranks = {}
+        ranks, families = {}, self._families()
         for wrapper in self._running():
-            pids = (wrapper.pid, *processes.descendants(wrapper.pid))
+            pids = families[wrapper.pid]
             step = carried.progress_file(self._run_dir, self._attempt, str(wrapper.rank))
             cpu_seconds = round(processes.cpu_seconds(pids), 2)
             state = "T" if any(map(processes.is_stopped, pids)) else "R"
-            ranks[str(wrapper.rank)] = [cpu_seconds, _read(step)[:32], state]
+            ranks[str(wrapper.rank)] = [cpu_seconds, processes.read_text(step)[:32], state]
         stopped = [pid for pid in self._left() if processes.is_stopped(pid)]
         daemons = [processes.name_of(pid) for pid in stopped]
         known = ("orted", "prted", "mpirun", "prterun")
         self.tell("progress", ranks=ranks, stopped=[n for n in daemons if n in known])
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="ascii", errors="replace") as file:
-            return file.read().strip()
-    except OSError:
-        return ""

@@ -55,16 +55,10 @@ def _by_py_spy(pid: int) -> str:
 def _by_kernel(pid: int) -> str:
     """Return a process's name, state and the kernel function that it waits in."""
     fields = dict(
-        line.split(":", 1) for line in _read(f"/proc/{pid}/status").splitlines() if ":" in line
+        line.split(":", 1)
+        for line in processes.read_text(f"/proc/{pid}/status").splitlines()
+        if ":" in line
     )
     name, state = fields.get("Name", "?").strip(), fields.get("State", "?").strip()
-    waits = _read(f"/proc/{pid}/wchan").strip("0\n") or "nothing"
+    waits = processes.read_text(f"/proc/{pid}/wchan").strip("0") or "nothing"
     return f"process {pid} ({name}): {state}, waiting in {waits}"
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except OSError:
-        return ""

@@ -9,6 +9,7 @@ import sys
 import time
 
 import pytest
+from ranks import RANK_3
 
 from mpijob_runtime import frames
 from mpijob_runtime.agent.wrapper import Wrapper
@@ -85,17 +86,6 @@ def make_record():
         )
 
     return build
-
-
-RANK_3 = {
-    "OMPI_COMM_WORLD_RANK": "3",
-    "OMPI_COMM_WORLD_SIZE": "8",
-    "OMPI_COMM_WORLD_LOCAL_RANK": "1",
-    "OMPI_COMM_WORLD_LOCAL_SIZE": "2",
-    "OMPI_MPIJOB_MASTER_ADDR": "w0.job.svc",
-    "OMPI_MPIJOB_MASTER_PORT": "29500",
-    "OMPI_MPIJOB_ATTEMPT": "1-a",
-}
 
 
 class Rank:

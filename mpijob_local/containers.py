@@ -19,6 +19,7 @@ ROLE_LABEL = "mpijob.local/role"
 POD_LABEL = "mpijob.local/pod"
 RUN_LABEL = "mpijob.local/run"
 ADDRESS_LABEL = "mpijob.local/ip"
+ADDRESSES_LABEL = "mpijob.local/ips"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +37,27 @@ class ImageConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """A pod's place in one network.
+
+    Attributes:
+        network: podman's name of the network.
+        interface: the interface's name in the pod.
+        address: the pod's IP address there.
+    """
+
+    network: str
+    interface: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
 class Placement:
     """Where a pod runs on this machine.
 
     Attributes:
         run: identifier of the run, a label on everything it makes.
-        network: podman's name of the job's network.
-        address: the pod's IP address.
+        attachments: the pod's networks; the first is the pod network, which has the names.
         hosts_file, termination_log, log_file: files on this machine.
         volumes: directory on this machine by volume name; memory volumes have none.
         nologin_entry: give a UID without a name the passwd entry that CRI-O injects.
@@ -51,8 +66,7 @@ class Placement:
     """
 
     run: str
-    network: str
-    address: str
+    attachments: tuple[Attachment, ...]
     hosts_file: Path
     termination_log: Path
     log_file: Path
@@ -60,6 +74,11 @@ class Placement:
     nologin_entry: bool = False
     image: ImageConfig = ImageConfig()
     extra: tuple[str, ...] = ()
+
+    @property
+    def address(self) -> str:
+        """The pod's address in the pod network, ``status.podIP``."""
+        return self.attachments[0].address
 
 
 def container_name(pod: Pod) -> str:
@@ -104,17 +123,24 @@ def _labels(pod: Pod, place: Placement) -> Iterator[str]:
         POD_LABEL: pod.name,
         RUN_LABEL: place.run,
         ADDRESS_LABEL: place.address,
+        ADDRESSES_LABEL: ",".join(it.address for it in place.attachments),
     }
     return (f"--label={name}={value}" for name, value in labels.items())
 
 
 def _network(pod: Pod, place: Placement) -> Iterator[str]:
-    yield from (f"--network={place.network}", f"--ip={place.address}")
+    first, *others = place.attachments
+    yield _join(first, (f"alias={name}" for name in pod.names))
+    yield from (_join(attachment) for attachment in others)
     yield from (f"--hostname={pod.hostname}", "--no-hosts")
-    yield from (f"--network-alias={name}" for name in pod.names)
     yield from (f"--dns-search={domain}" for domain in pod.searches)
     # The kubelet hands a node's proxy settings to nobody.
     yield "--http-proxy=false"
+
+
+def _join(attachment: Attachment, more: Iterable[str] = ()) -> str:
+    fields = (f"ip={attachment.address}", f"interface_name={attachment.interface}", *more)
+    return f"--network={attachment.network}:{','.join(fields)}"
 
 
 def _files(pod: Pod, place: Placement) -> Iterator[str]:

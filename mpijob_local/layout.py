@@ -10,6 +10,7 @@ from mpijob_local.models import Container, EnvVar, MPIJob, PodSpec, ReplicaSpec
 from mpijob_local.operators import CONFIG_MOUNT_PATH, MPI_OPERATOR, Operator
 from mpijob_local.pod import (
     CLUSTER_DOMAIN,
+    NETWORKS_ANNOTATION,
     PRIVATE_KEY,
     PUBLIC_KEY,
     Item,
@@ -165,7 +166,18 @@ class _Making:
             searches=(f"{namespace}.svc.{CLUSTER_DOMAIN}", f"svc.{CLUSTER_DOMAIN}", CLUSTER_DOMAIN),
             restarts=self.operator.restarts(replica, role),
             grace_seconds=spec.termination_grace_period_seconds,
+            has_all_networks=self._has_all_networks(replica),
         )
+
+    def _has_all_networks(self, replica: ReplicaSpec) -> bool:
+        """Tell whether the replica has Multus' annotation, or none has it."""
+        roles = self.job.spec.mpi_replica_specs
+        annotated = (
+            NETWORKS_ANNOTATION in role.template.metadata.annotations
+            for role in (roles.launcher, roles.worker)
+            if role is not None
+        )
+        return NETWORKS_ANNOTATION in replica.template.metadata.annotations or not any(annotated)
 
     def _env(self, container: Container, role: Role) -> tuple[EnvVar, ...]:
         """Return ours, the user's and the operator's variables; of one name the last wins."""

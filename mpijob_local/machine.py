@@ -130,9 +130,14 @@ def _raises_limits(*, rootless: bool) -> bool:
     """Tell whether limits are no concern: rootless podman already keeps to ours."""
     if rootless:
         return True
+    return bool(effective_capabilities() >> _CAP_SYS_RESOURCE & 1)
+
+
+def effective_capabilities() -> int:
+    """Return this process's effective capabilities, a bit for each as in linux/capability.h."""
     status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
     effective = next(line for line in status.splitlines() if line.startswith("CapEff:"))
-    return bool(int(effective.split()[1], 16) >> _CAP_SYS_RESOURCE & 1)
+    return int(effective.split()[1], 16)
 
 
 def _hard_limit(kind: int) -> int:

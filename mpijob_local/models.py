@@ -312,7 +312,10 @@ class PodSpec(Strict):
 
 
 class TemplateMeta(Strict):
-    """Labels and annotations of a pod; accepted, they have no effect here."""
+    """Labels and annotations of a pod.
+
+    Of all these only Multus' annotation has an effect: ``pod.NETWORKS_ANNOTATION``.
+    """
 
     labels: Mapping[str, str] = {}
     annotations: Mapping[str, str] = {}

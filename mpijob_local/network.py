@@ -1,4 +1,4 @@
-"""A network of its own for each job: an internal bridge with the cluster's names.
+"""Networks of its own for each job: internal bridges, the first with the cluster's names.
 
 Layer: effects through podman and one kernel setting.
 """
@@ -21,15 +21,24 @@ _SMALLEST_PREFIX = 24
 # network address, gateway and broadcast
 _RESERVED_ADDRESSES = 3
 _ATTEMPTS = 20
+POD_INTERFACE = "eth0"
 _FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 
 
 @dataclass(frozen=True, slots=True)
 class JobNetwork:
-    """A job's network."""
+    """One of a job's networks.
+
+    Attributes:
+        name: podman's.
+        interface: the name of its interface in the pods: ``eth0`` or, as Multus has it, ``net1``.
+        bits_per_second: the rate of each pod's link; None is as fast as the machine.
+    """
 
     name: str
     subnet: IPv4Network
+    interface: str = POD_INTERFACE
+    bits_per_second: int | None = None
 
     def address(self, index: int) -> IPv4Address:
         """Return the address of the index-th pod; the gateway has the first of the subnet."""
@@ -37,29 +46,59 @@ class JobNetwork:
 
 
 def network_name(namespace: str, job: str) -> str:
-    """Return podman's name of a job's network."""
+    """Return podman's name of a job's pod network."""
     return f"mpijob.{namespace}.{job}"
 
 
-def create_network(engine: Engine, *, namespace: str, job: str, pods: int, run: str) -> JobNetwork:
-    """Create the network of a job on a subnet that nobody else has.
+def create_networks(
+    engine: Engine,
+    rates: Iterable[int | None],
+    *,
+    namespace: str,
+    job: str,
+    pods: int,
+    run: str,
+) -> tuple[JobNetwork, ...]:
+    """Create the networks of a job, the pod network first.
+
+    Args:
+        engine: podman.
+        rates: of each network, in bits per second.
+        namespace: of the job.
+        job: its name.
+        pods: how many addresses each network must have.
+        run: identifier of the run.
 
     Raises:
         ConfigurationError: no free subnet; the last refusal is in the message.
     """
-    name = network_name(namespace, job)
     labels = (f"--label={JOB_LABEL}={namespace}/{job}", f"--label={RUN_LABEL}={run}")
+    networks = []
+    for index, rate in enumerate(rates):
+        name, interface = network_name(namespace, job), POD_INTERFACE
+        if index:
+            interface = f"net{index}"
+            name = f"{name}.{interface}"  # no other job's, whose name has no dot
+        # As in a cluster, only the pod network has names.
+        options = ("--disable-dns",) if index else ()
+        subnet = _create(engine, name, (*options, *labels), pods=pods)
+        networks.append(JobNetwork(name, subnet, interface, rate))
+    return tuple(networks)
+
+
+def _create(engine: Engine, name: str, options: Iterable[str], *, pods: int) -> IPv4Network:
+    """Create one network on a subnet that nobody else has."""
     refusal = "every subnet of the pool is in use"
     free = free_subnets(pods, (*_podman_subnets(engine), *_routed_subnets()))
     # Another job may take the same subnet between our look and podman's.
     for subnet, _ in zip(free, range(_ATTEMPTS), strict=False):
         try:
-            engine.run("network", "create", "--internal", f"--subnet={subnet}", *labels, name)
+            engine.run("network", "create", "--internal", f"--subnet={subnet}", *options, name)
         except PodmanError as error:
             refusal = error.message
             continue
-        return JobNetwork(name, subnet)
-    message = f"no network for {namespace}/{job}: {refusal}"
+        return subnet
+    message = f"no network {name}: {refusal}"
     raise ConfigurationError(message, remedy="mpijob-local ps lists the jobs that have one")
 
 

@@ -8,7 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mpijob_local.containers import ImageConfig, Placement, container_name, run_arguments
+from mpijob_local.containers import (
+    Attachment,
+    ImageConfig,
+    Placement,
+    container_name,
+    run_arguments,
+)
+from mpijob_local.hook import annotation, check_shaped
 from mpijob_local.kubelet import (
     Ownership,
     hosts_text,
@@ -67,29 +74,29 @@ class Node:
     Attributes:
         engine: podman.
         state: the job's directory.
-        network: the job's network.
+        networks: the job's networks, the pod network first.
         run: identifier of this run.
         objects: content of the job's secret and configMap by key.
         images: what each image says.
         nologin_entry: imitate CRI-O's passwd entry.
-        extra: further arguments that podman needs on this machine.
+        extra: further arguments that ``podman run`` needs on this machine.
+        podman_options: those that podman itself needs.
     """
 
     engine: Engine
     state: JobState
-    network: JobNetwork
+    networks: tuple[JobNetwork, ...]
     run: str
     objects: dict[str, bytes]
     images: Mapping[str, ImageConfig]
     nologin_entry: bool = False
     extra: tuple[str, ...] = ()
-    _addresses: dict[str, str] = field(default_factory=dict)
+    podman_options: tuple[str, ...] = ()
+    _indexes: dict[str, int] = field(default_factory=dict)
 
     def address(self, pod: Pod) -> str:
-        """Return the pod's address: one per host name, kept over restarts."""
-        if pod.hostname not in self._addresses:
-            self._addresses[pod.hostname] = str(self.network.address(len(self._addresses)))
-        return self._addresses[pod.hostname]
+        """Return the pod's address in the pod network: one per host name, kept over restarts."""
+        return self._attachments(pod)[0].address
 
     def log_file(self, pod: Pod) -> Path:
         """Return the file that holds the pod's output."""
@@ -130,11 +137,15 @@ class Node:
 
         Raises:
             ProgramNotFoundError: the image has no such program.
-            PodmanError: podman refused for another reason.
+            PodmanError: podman refused for another reason, or its links could not be shaped.
+            ConfigurationError: podman has not tried to shape them.
         """
-        done = self.engine.run(*run_arguments(pod, self._placement(pod)), accept=())
+        arguments = run_arguments(pod, self._placement(pod))
+        done = self.engine.run(*self.podman_options, *arguments, accept=())
         if done.exit_code:
             raise _refused(pod, done)
+        if self._rates(pod):
+            check_shaped(self.state.hooks, done.stdout.strip())
 
     def restart(self, pod: Pod) -> None:
         """Start the container anew in the same pod: same volumes, fresh root file system."""
@@ -169,20 +180,34 @@ class Node:
         with path.open("rb") as file:
             return file.read(_TERMINATION_BYTES).decode("utf-8", "replace").strip()
 
+    def _networks(self, pod: Pod) -> tuple[JobNetwork, ...]:
+        """Return the pod's networks: all, or the pod network alone."""
+        return self.networks if pod.has_all_networks else self.networks[:1]
+
+    def _rates(self, pod: Pod) -> tuple[str, ...]:
+        rates = {it.interface: it.bits_per_second for it in self._networks(pod)}
+        return (annotation(rates),) if any(rates.values()) else ()
+
+    def _attachments(self, pod: Pod) -> tuple[Attachment, ...]:
+        index = self._indexes.setdefault(pod.hostname, len(self._indexes))
+        return tuple(
+            Attachment(network.name, network.interface, str(network.address(index)))
+            for network in self._networks(pod)
+        )
+
     def _placement(self, pod: Pod) -> Placement:
         directory = self._directory(pod)
         names = [it.name for it in pod.projections] + [name for name, _ in pod.empty_dirs]
         return Placement(
             run=self.run,
-            network=self.network.name,
-            address=self.address(pod),
+            attachments=self._attachments(pod),
             hosts_file=directory / "hosts",
             termination_log=directory / "termination-log",
             log_file=self.log_file(pod),
             volumes={name: self._volume(pod, name) for name in names},
             nologin_entry=self.nologin_entry,
             image=self.images[pod.container.image],
-            extra=self.extra,
+            extra=(*self.extra, *self._rates(pod)),
         )
 
     def _directory(self, pod: Pod) -> Path:
@@ -197,7 +222,8 @@ class Node:
 
 def _refused(pod: Pod, done: Finished) -> Exception:
     message = f"pod {pod.name} could not start: {done.complaint}"
-    if done.exit_code in _NOT_FOUND:
+    # A hook that fails has one of these codes, too.
+    if done.exit_code in _NOT_FOUND and " hook " not in done.complaint:
         program = " ".join((*pod.command, *pod.container.args)) or "the image's own"
         return ProgramNotFoundError(f"{message} (program: {program})")
     return PodmanError(message)

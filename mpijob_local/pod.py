@@ -12,6 +12,9 @@ CLUSTER_DOMAIN = "cluster.local"
 DEFAULT_MODE = 0o644
 """Kubernetes' own mode for files of secrets and configMaps."""
 
+NETWORKS_ANNOTATION = "k8s.v1.cni.cncf.io/networks"
+"""Multus' annotation for pods that have more than the pod network."""
+
 HOSTFILE = "hostfile"
 DISCOVER_HOSTS = "discover_hosts.sh"
 PRIVATE_KEY = "ssh-privatekey"
@@ -88,6 +91,7 @@ class Pod:
         env: the user's variables, then the operator's; references not yet expanded.
         searches: search domains of its resolver.
         restarts: restart in place after a failure (restartPolicy OnFailure).
+        has_all_networks: it is in all of the job's networks, not only in the pod network.
     """
 
     name: str
@@ -106,6 +110,7 @@ class Pod:
     searches: tuple[str, ...]
     restarts: bool
     grace_seconds: int
+    has_all_networks: bool = True
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -7,7 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mpijob_local.containers import ADDRESS_LABEL, JOB_LABEL, POD_LABEL, ROLE_LABEL
+from mpijob_local.containers import (
+    ADDRESS_LABEL,
+    ADDRESSES_LABEL,
+    JOB_LABEL,
+    POD_LABEL,
+    ROLE_LABEL,
+)
 from mpijob_local.network import Forwarding
 from mpijob_local.podman import Engine, read_json
 from mpijob_local.state import JobState
@@ -22,6 +28,8 @@ class PodStatus:
 
     Attributes:
         job: ``namespace/name``.
+        address: its IP address in the pod network.
+        addresses: those in all its networks, that one first.
         created: seconds since the epoch.
         exit_code: None while it runs.
     """
@@ -32,6 +40,7 @@ class PodStatus:
     role: str
     state: str
     address: str
+    addresses: tuple[str, ...]
     created: int
     exit_code: int | None
 
@@ -56,6 +65,7 @@ def _pod_status(row: dict[str, object]) -> PodStatus:
         role=str(labels.get(ROLE_LABEL, "")),
         state=state,
         address=str(labels.get(ADDRESS_LABEL, "")),
+        addresses=tuple(str(labels.get(ADDRESSES_LABEL, "")).split(",")),
         created=int(str(row["Created"])),
         exit_code=int(str(row["ExitCode"])) if state == "exited" else None,
     )
@@ -75,7 +85,7 @@ def remove_containers(engine: Engine, containers: Iterable[str]) -> None:
 
 
 def remove_job(engine: Engine, job: str, *, home: Path) -> int:
-    """Remove pods, network and files of a job and return how many pods there were."""
+    """Remove pods, networks and files of a job and return how many pods there were."""
     pods = list_pods(engine, job)
     remove_containers(engine, (pod.container for pod in pods))
     networks = engine.run("network", "ls", "--quiet", f"--filter=label={JOB_LABEL}={job}")

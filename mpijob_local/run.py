@@ -9,19 +9,26 @@ from pathlib import Path
 
 from mpijob_local.attempts import BASE_SECONDS, RetryPolicy
 from mpijob_local.containers import ImageConfig
+from mpijob_local.hook import install_hook
 from mpijob_local.images import check_non_root, read_images
 from mpijob_local.job import JobRun, Outcome, TimeLimits, closing
 from mpijob_local.keys import make_key_pair
 from mpijob_local.layout import Layout, lay_out
-from mpijob_local.machine import MachineFacts
+from mpijob_local.links import (
+    check_can_shape,
+    choose_congestion_control,
+    read_allowed_congestion_controls,
+)
+from mpijob_local.machine import MachineFacts, effective_capabilities
 from mpijob_local.models import MPIJob
-from mpijob_local.network import Forwarding, create_network
+from mpijob_local.network import Forwarding, JobNetwork, create_networks
 from mpijob_local.node import Node
 from mpijob_local.operators import MPI_OPERATOR, Operator
 from mpijob_local.output import LogPrinter, Reporter
 from mpijob_local.pod import HOSTFILE, PRIVATE_KEY, PUBLIC_KEY
 from mpijob_local.podman import Engine
 from mpijob_local.pods import RunningPods
+from mpijob_local.rates import format_rate
 from mpijob_local.removal import list_pods, remove_containers, remove_job
 from mpijob_local.signals import Interrupted
 from mpijob_local.state import JobState
@@ -41,6 +48,8 @@ class RunOptions:
         nologin_entry: imitate the passwd entry that CRI-O injects.
         launcher_only: print the launcher's output alone, without its name.
         operator: whose way the job is laid out.
+        rates: a network for each, with the rate of its links in bits per second; None is
+            unshaped.
     """
 
     keep: bool = False
@@ -49,6 +58,7 @@ class RunOptions:
     nologin_entry: bool = False
     launcher_only: bool = False
     operator: Operator = MPI_OPERATOR
+    rates: tuple[int | None, ...] = (None,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +77,13 @@ def run_job(job: MPIJob, place: Workplace, options: RunOptions) -> Outcome:
 
     Raises:
         UsageError: the job is running already.
-        ConfigurationError: an image is missing, or podman refuses.
+        ConfigurationError: an image is missing, links cannot be shaped, or podman refuses.
         Interrupted: by SIGINT or SIGTERM; everything has been removed.
     """
+    if any(options.rates):
+        check_can_shape(
+            rootless=place.facts.rootless, effective_capabilities=effective_capabilities()
+        )
     layout = _layout(job, options.operator, place.reporter)
     name = f"{layout.namespace}/{layout.job}"
     images = read_images(place.engine, (pod.container.image for pod in layout.pods))
@@ -126,23 +140,25 @@ def _node(
     options: RunOptions,
     images: Mapping[str, ImageConfig],
 ) -> Node:
-    """Make the job's network and its objects."""
+    """Make the job's networks and its objects."""
     run = secrets.token_hex(4)
     if not place.facts.rootless:
         Forwarding(place.home).remember()
-    network = create_network(
+    networks = create_networks(
         place.engine,
+        options.rates,
         namespace=layout.namespace,
         job=layout.job,
         pods=len(layout.pods),
         run=run,
     )
-    place.reporter.step(f"network {network.subnet}")
+    for network in networks:
+        place.reporter.step(_network_text(network, alone=len(networks) == 1))
     keys = make_key_pair()
     return Node(
         engine=place.engine,
         state=state,
-        network=network,
+        networks=networks,
         run=run,
         objects={
             PRIVATE_KEY: keys.private,
@@ -151,8 +167,27 @@ def _node(
         },
         images=images,
         nologin_entry=options.nologin_entry,
-        extra=("--security-opt=label=disable",) if place.facts.selinux else (),
+        extra=_podman_arguments(place, options),
+        podman_options=install_hook(state.hooks) if any(options.rates) else (),
     )
+
+
+def _network_text(network: JobNetwork, *, alone: bool) -> str:
+    """Say what a network is; one alone that nobody has shaped needs no words."""
+    rate = network.bits_per_second
+    text = f"network {network.subnet}"
+    if alone and rate is None:
+        return text
+    return f"{text}: {network.interface}, {'unlimited' if rate is None else format_rate(rate)}"
+
+
+def _podman_arguments(place: Workplace, options: RunOptions) -> tuple[str, ...]:
+    """Return what every container of the job needs on this machine."""
+    arguments = ("--security-opt=label=disable",) if place.facts.selinux else ()
+    if not any(options.rates):
+        return arguments
+    control = choose_congestion_control(read_allowed_congestion_controls())
+    return (*arguments, f"--sysctl=net.ipv4.tcp_congestion_control={control}")
 
 
 def _execute(

@@ -39,6 +39,11 @@ class JobState:
         return self.directory / "logs"
 
     @property
+    def hooks(self) -> Path:
+        """Directory of the hook that shapes links; there only if the job has any."""
+        return self.directory / "hooks"
+
+    @property
     def _lock_file(self) -> Path:
         return self.directory.with_name(f"{self.directory.name}.lock")
 

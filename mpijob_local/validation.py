@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from mpijob_local.models import Container, MPIJob, PodSpec, ReplicaSpec
 from mpijob_local.operators import MPI_OPERATOR, Operator
+from mpijob_local.pod import NETWORKS_ANNOTATION
 from mpijob_local.yamlfile import Location
 
 _DNS_1035 = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")
@@ -157,7 +158,7 @@ def _probe(container: Container, at: Location) -> Iterator[Finding]:
         yield Finding((*at, "readinessProbe"), found, "either tcpSocket or exec")
 
 
-def remarks(job: MPIJob) -> Iterator[str]:
+def remarks(job: MPIJob, *, networks: int = 1) -> Iterator[str]:
     """Say what is accepted but has less effect here than on a cluster."""
     if job.workers < _USUAL_WORKERS:
         yield f"only {job.workers} worker: nothing will go from one host to another"
@@ -165,6 +166,8 @@ def remarks(job: MPIJob) -> Iterator[str]:
     for role, replica in (("Launcher", roles.launcher), ("Worker", roles.worker)):
         if replica is None:
             continue
+        if networks == 1 and NETWORKS_ANNOTATION in replica.template.metadata.annotations:
+            yield f"{role}: annotation {NETWORKS_ANNOTATION} needs --networks 2 to have an effect"
         pod = replica.template.spec
         if pod.restart_policy:
             yield f"{role}: restartPolicy of the template is overridden by the replica's"

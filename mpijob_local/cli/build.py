@@ -12,7 +12,7 @@ from mpijob_local.machine import podman_for
 from mpijob_local.output import Reporter, make_console
 from mpijob_local.settings import LocalSettings
 
-_TARGETS = ("runtime", "devel", "torch", "test")
+_TARGETS = ("runtime", "devel", "torch", "horovod", "cuda", "test", "torch-test")
 _EPILOG = """\b
 Examples:
   mpijob-local build

@@ -16,7 +16,7 @@ from mpijob_runtime.errors import UsageError
 @click.option("-q", "--quiet", is_flag=True, help="Say only what is wrong.")
 @click.pass_context
 def down(context: click.Context, *, job: str | None, every: bool, quiet: bool) -> None:
-    """Remove a JOB (name or namespace/name): its pods, network and files, running or not.
+    """Remove a JOB (name or namespace/name): its pods, networks and files, running or not.
 
     Touches nothing without the label mpijob.local/job.
     """
@@ -30,4 +30,4 @@ def down(context: click.Context, *, job: str | None, every: bool, quiet: bool) -
     for name in jobs if every else (select_job(job, jobs),):
         stop_owner(name, home=settings.home)
         pods = remove_job(engine, name, home=settings.home)
-        reporter.step(f"{name}: removed, with its network and {pods} pods")
+        reporter.step(f"{name}: removed, with its networks and {pods} pods")

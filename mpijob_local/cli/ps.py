@@ -19,7 +19,7 @@ _MINUTE, _HOUR = 60, 3600
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 @click.pass_context
 def ps(context: click.Context, *, as_json: bool) -> None:
-    """List the pods of all jobs: job, pod, role, state, IP address, age."""
+    """List the pods of all jobs: job, pod, role, state, IP addresses, age."""
     settings: LocalSettings = context.obj
     engine, _ = podman_for(settings)
     pods = list_pods(engine)
@@ -29,7 +29,7 @@ def ps(context: click.Context, *, as_json: bool) -> None:
     table = Table("JOB", "POD", "ROLE", "STATE", "IP", "AGE", box=None, pad_edge=False)
     for pod in pods:
         age = _age(time.time() - pod.created)
-        table.add_row(pod.job, pod.pod, pod.role, _state(pod), pod.address, age)
+        table.add_row(pod.job, pod.pod, pod.role, _state(pod), " ".join(pod.addresses), age)
     make_console(coloured=settings.coloured, stderr=False).print(table)
 
 

@@ -8,15 +8,21 @@ from mpijob_local.machine import podman_for
 from mpijob_local.manifest import Manifest, Overrides, load_manifest
 from mpijob_local.operators import OPERATORS
 from mpijob_local.output import Reporter, make_console
+from mpijob_local.pod import NETWORKS_ANNOTATION
+from mpijob_local.rates import UNLIMITED, network_rates
 from mpijob_local.run import RunOptions, Workplace, run_job
 from mpijob_local.settings import LocalSettings
 from mpijob_local.validation import remarks
 
+# Far more than pods have; each is a bridge and, per pod, a pair of interfaces.
+_MOST_NETWORKS = 8
 _EPILOG = """\b
 Examples:
   mpijob-local run examples/pi/pi.yaml
   mpijob-local run job.yaml --image localhost/my-image --workers 8
   mpijob-local run job.yaml --operator trainer    as Kubeflow Trainer v2 would lay it out
+  mpijob-local run job.yaml --networks 2        a slow eth0 and a fast net1
+  mpijob-local run job.yaml --rate 1gbit        one network, its links shaped
   mpijob-local run -q job.yaml > result.txt     the launcher's output alone
   mpijob-local run job.yaml --ignore nodeSelector --ignore '*.volumes[1]'
 
@@ -43,6 +49,24 @@ the MPIJob is deleted.
     multiple=True,
     metavar="FIELD",
     help="Leave out a field that is refused: its name, or a shell pattern of its path. Repeatable.",
+)
+@click.option(
+    "--networks",
+    type=click.IntRange(1, _MOST_NETWORKS),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Networks of each pod: eth0, then net1 and so on, as Multus names them; only those"
+    f" replicas, if any has its annotation {NETWORKS_ANNOTATION}.",
+)
+@click.option(
+    "--rate",
+    "rates",
+    multiple=True,
+    metavar="RATE",
+    help=f"What each link of a network can carry: 100mbit, 1gbit, {UNLIMITED}. Repeatable, in the"
+    f" order of the networks.  [default: {UNLIMITED}; with more than one network 100mbit for the"
+    " first and 500mbit for the others]",
 )
 @click.option("--keep", is_flag=True, help="Leave pods as cleanPodPolicy says; see ps and down.")
 @click.option(
@@ -77,6 +101,8 @@ def run(
     workers: int | None,
     namespace: str | None,
     ignore: tuple[str, ...],
+    networks: int,
+    rates: tuple[str, ...],
     keep: bool,
     timeout: float | None,
     backoff_seconds: float,
@@ -87,9 +113,10 @@ def run(
     settings: LocalSettings = context.obj
     reporter = Reporter(make_console(coloured=settings.coloured), quiet)
     operator = OPERATORS[operator_name]
+    shaped = network_rates(networks, rates)
     overrides = Overrides(image, workers, namespace)
     loaded = load_manifest(manifest, overrides=overrides, ignore=ignore, operator=operator)
-    _announce(loaded, reporter)
+    _announce(loaded, reporter, networks)
     engine, facts = podman_for(settings)
     options = RunOptions(
         keep=keep,
@@ -98,6 +125,7 @@ def run(
         nologin_entry=passwd_entry == "nologin",  # noqa: S105 no password
         launcher_only=quiet,
         operator=operator,
+        rates=shaped,
     )
     place = Workplace(engine, facts, settings.home, reporter, settings.coloured)
     outcome = run_job(loaded.job, place, options)
@@ -105,10 +133,10 @@ def run(
     return outcome.exit_code
 
 
-def _announce(loaded: Manifest, reporter: Reporter) -> None:
+def _announce(loaded: Manifest, reporter: Reporter, networks: int) -> None:
     for name in loaded.ignored:
         reporter.warn(f"ignored as asked: {name}")
-    for remark in remarks(loaded.job):
+    for remark in remarks(loaded.job, networks=networks):
         reporter.warn(remark)
 
 

@@ -1,15 +1,16 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from manifests import LAUNCHER_POD, WORKER_POD, job
 
-from mpijob_local.containers import ImageConfig, Placement, run_arguments
+from mpijob_local.containers import Attachment, ImageConfig, Placement, run_arguments
 from mpijob_local.layout import lay_out
 
+ALIAS = "alias=pi-worker-0.pi.default.svc"
 PLACE = Placement(
     run="r1",
-    network="mpijob.default.pi",
-    address="10.1.0.2",
+    attachments=(Attachment("mpijob.default.pi", "eth0", "10.1.0.2"),),
     hosts_file=Path("/s/hosts"),
     termination_log=Path("/s/log"),
     log_file=Path("/s/pod.log"),
@@ -33,10 +34,29 @@ def test_identity():
 
     assert arguments[:4] == ("run", "--detach", "--pull=never", "--name=mpijob.default.pi-worker-0")
     assert "--label=mpijob.local/job=default/pi" in arguments
-    assert "--network=mpijob.default.pi" in arguments
-    assert "--ip=10.1.0.2" in arguments
     assert "--hostname=pi-worker-0" in arguments
-    assert "--network-alias=pi-worker-0.pi.default.svc" in arguments
+    (network,) = networks_of(arguments)
+    assert network[:3] == ["mpijob.default.pi:ip=10.1.0.2", "interface_name=eth0", ALIAS]
+
+
+def networks_of(arguments):
+    """Return the fields of each ``--network``."""
+    option = "--network="
+    return [it.removeprefix(option).split(",") for it in arguments if it.startswith(option)]
+
+
+def test_several_networks():
+    """Each network has its own interface and address; names belong to the pod network alone."""
+    second = Attachment("mpijob.default.pi.net1", "net1", "10.2.0.2")
+    place = replace(PLACE, attachments=(*PLACE.attachments, second))
+
+    arguments = worker_arguments(place=place)
+
+    first, other = networks_of(arguments)
+    assert ALIAS in first
+    assert other == ["mpijob.default.pi.net1:ip=10.2.0.2", "interface_name=net1"]
+    assert "--label=mpijob.local/ip=10.1.0.2" in arguments
+    assert "--label=mpijob.local/ips=10.1.0.2,10.2.0.2" in arguments
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import pytest
 from manifests import LAUNCHER, LAUNCHER_POD, SSH_PATH, WORKER, WORKER_POD, job
 
 from mpijob_local.layout import lay_out
-from mpijob_local.pod import Role, Source
+from mpijob_local.pod import NETWORKS_ANNOTATION, Role, Source
 
 OPEN_MPI = [
     ("K_MPI_JOB_ROLE", "launcher"),
@@ -209,3 +209,20 @@ def test_search_domains():
 def test_order_of_creation():
     """Workers come before the launcher."""
     assert [pod.role for pod in lay_out(job()).pods] == [Role.WORKER, Role.WORKER, Role.LAUNCHER]
+
+
+@pytest.mark.parametrize(
+    ("annotated", "launcher", "workers"),
+    [((), True, True), ((WORKER,), False, True), ((LAUNCHER, WORKER), True, True)],
+)
+def test_networks_of_pods(annotated, launcher, workers):
+    """All pods are in all networks, or only those of the replicas with Multus' annotation."""
+    annotation = {NETWORKS_ANNOTATION: "fast"}
+    changes = [
+        (f"{replica}.template.metadata", {"annotations": annotation}) for replica in annotated
+    ]
+
+    layout = lay_out(job(*changes))
+
+    assert layout.launcher.has_all_networks is launcher
+    assert {pod.has_all_networks for pod in layout.workers} == {workers}

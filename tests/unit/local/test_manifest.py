@@ -4,6 +4,7 @@ import pytest
 from manifests import LAUNCHER, LAUNCHER_POD, WORKER, WORKER_POD, manifest, put
 
 from mpijob_local.manifest import Overrides, field, load_manifest
+from mpijob_local.pod import NETWORKS_ANNOTATION
 from mpijob_local.validation import remarks
 from mpijob_runtime.errors import ManifestError
 
@@ -253,12 +254,15 @@ def test_remarks(load):
     data = put(manifest(), f"{WORKER}.replicas", 1)
     put(data, f"{WORKER_POD}.volumes", [{"name": "v", "emptyDir": {"sizeLimit": "1Gi"}}])
     put(data, f"{WORKER_POD}.restartPolicy", "Always")
+    put(data, f"{WORKER}.template.metadata", {"annotations": {NETWORKS_ANNOTATION: "fast"}})
 
     texts = "\n".join(remarks(load(data).job))
 
     assert "only 1 worker" in texts
     assert "sizeLimit" in texts
     assert "restartPolicy" in texts
+    assert NETWORKS_ANNOTATION in texts
+    assert NETWORKS_ANNOTATION not in "\n".join(remarks(load(data).job, networks=2))
 
 
 def test_field_paths():

@@ -4,7 +4,7 @@ from ipaddress import IPv4Network
 import pytest
 from fakes import FakePodman
 
-from mpijob_local.network import create_network, free_subnets
+from mpijob_local.network import create_networks, free_subnets
 from mpijob_runtime.errors import ConfigurationError
 
 
@@ -28,7 +28,7 @@ def test_create():
     """The network is internal and carries the job's label; pods' addresses follow the gateway."""
     podman = FakePodman(network_ls="a\n", network_inspect="10.180.0.0/24 fd00::/64 ")
 
-    network = create_network(podman, namespace="team", job="pi", pods=3, run="r1")
+    (network,) = create_networks(podman, [None], namespace="team", job="pi", pods=3, run="r1")
 
     command = podman.commands[-1]
     assert command[:3] == ("network", "create", "--internal")
@@ -38,11 +38,26 @@ def test_create():
     assert network.address(0) == network.subnet[2]
 
 
+def test_create_several():
+    """Further networks are named as Multus names their interfaces, and have no names of pods."""
+    podman = FakePodman()
+
+    networks = create_networks(podman, [10**8, None], namespace="team", job="pi", pods=3, run="r1")
+
+    made = [command for command in podman.commands if command[:2] == ("network", "create")]
+    assert [(it.name, it.interface, it.bits_per_second) for it in networks] == [
+        ("mpijob.team.pi", "eth0", 10**8),
+        ("mpijob.team.pi.net1", "net1", None),
+    ]
+    assert ["--disable-dns" in command for command in made] == [False, True]
+    assert all("--label=mpijob.local/job=team/pi" in command for command in made)
+
+
 def test_create_gives_up():
     """When podman refuses every subnet its own words are in the error."""
     podman = FakePodman(network_create=125)
 
-    with pytest.raises(ConfigurationError, match="no network for team/pi"):
-        create_network(podman, namespace="team", job="pi", pods=3, run="r1")
+    with pytest.raises(ConfigurationError, match=r"no network mpijob\.team\.pi"):
+        create_networks(podman, [None], namespace="team", job="pi", pods=3, run="r1")
 
     assert json.dumps(podman.commands).count("create") == 20

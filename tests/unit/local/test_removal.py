@@ -17,6 +17,7 @@ ROW = {
         "mpijob.local/pod": "pi-worker-0",
         "mpijob.local/role": "worker",
         "mpijob.local/ip": "10.1.0.2",
+        "mpijob.local/ips": "10.1.0.2,10.2.0.2",
     },
 }
 NETWORK = {"name": "mpijob.default.pi", "labels": {"mpijob.local/job": "default/pi"}}
@@ -27,6 +28,7 @@ def test_pods():
     (pod,) = list_pods(FakePodman(ps=json.dumps([ROW])))
 
     assert (pod.job, pod.pod, pod.exit_code) == ("default/pi", "pi-worker-0", 3)
+    assert (pod.address, pod.addresses) == ("10.1.0.2", ("10.1.0.2", "10.2.0.2"))
 
 
 def test_jobs_include_those_without_pods():
@@ -38,18 +40,17 @@ def test_jobs_include_those_without_pods():
 
 def test_remove_touches_only_the_labelled(tmp_path):
     """Everything that is removed was found by the job's label."""
-    podman = FakePodman(ps=json.dumps([ROW]), network_ls="mpijob.default.pi\n")
+    networks = ("mpijob.default.pi", "mpijob.default.pi.net1")
+    podman = FakePodman(ps=json.dumps([ROW]), network_ls="\n".join(networks))
 
     assert remove_job(podman, "default/pi", home=tmp_path) == 1
 
     for command in podman.commands:
         if command[0] == "ps" or command[:2] == ("network", "ls"):
             assert "--filter=label=mpijob.local/job=default/pi" in command or "--quiet" in command
-    removed = [command for command in podman.commands if "rm" in command]
-    assert [command[-1] for command in removed] == [
-        "mpijob.default.pi-worker-0",
-        "mpijob.default.pi",
-    ]
+    containers, removed = [command for command in podman.commands if "rm" in command]
+    assert containers[-1] == "mpijob.default.pi-worker-0"
+    assert removed[-2:] == networks
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
-"""Train a small network on the digits data with DistributedDataParallel over Gloo.
+"""Train a small network on the digits data with DistributedDataParallel.
 
-RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT come from mpijob-runtime's rank wrapper, so the
-same file runs under mpirun, under torchrun and alone:
+The same file runs under mpijob-runtime, mpirun, torchrun and alone. With a checkpoint directory
+that all hosts share, a job that is told to end saves at one step of all ranks, and its next start
+goes on behind that step: no sample is left out or used twice.
 
+    mpijob-runtime launch -- python train.py --checkpoint-dir /shared/ddp
     python train.py            # one process: the accuracy to compare with
 """
 
@@ -10,6 +12,9 @@ import argparse
 import os
 import socket
 import sys
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -19,8 +24,18 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.data.distributed import DistributedSampler
 
+from mpijob_runtime.training import (
+    Metrics,
+    Preemption,
+    Warmup,
+    init_process_group,
+    scale_learning_rate,
+    world,
+)
+
 BATCH, BASE_LR, MOMENTUM, HIDDEN = 32, 0.08, 0.9, 128  # batch and rate are those of one process
 TEST_SHARE = 5  # every fifth image is for the test
+HERE = world()
 
 
 def load(device: torch.device) -> tuple[TensorDataset, TensorDataset]:
@@ -32,38 +47,75 @@ def load(device: torch.device) -> tuple[TensorDataset, TensorDataset]:
     return TensorDataset(x[~test], y[~test]), TensorDataset(x[test], y[test])
 
 
-def learning_rate(step: int, *, warmup_steps: int, factor: int) -> float:
-    """Return the factor on the base rate: linear scaling, gradual warm-up (arXiv 1706.02677)."""
-    if step >= warmup_steps:
-        return float(factor)
-    return 1.0 + (factor - 1.0) * step / warmup_steps
+class Training:
+    """One training from its seed on: all that a checkpoint has to hold."""
+
+    def __init__(self, seed: int, warmup_epochs: int, device: torch.device) -> None:
+        torch.manual_seed(seed)
+        data, self.test = load(device)
+        self.network = nn.Sequential(nn.Linear(64, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 10))
+        self.model = DistributedDataParallel(self.network.to(device))
+        self.sampler = DistributedSampler(data, seed=seed)
+        own = torch.Generator()  # else each start of an epoch would change the random state
+        self.loader = DataLoader(data, BATCH, sampler=self.sampler, drop_last=True, generator=own)
+        self.optimizer = torch.optim.SGD(self.network.parameters(), lr=BASE_LR, momentum=MOMENTUM)
+        steps = warmup_epochs * len(self.loader)
+        plan = scale_learning_rate(BASE_LR, BATCH, BATCH, HERE.size, warmup_steps=steps)
+        plan.apply(self.optimizer)
+        self.warmup = Warmup(self.optimizer, steps)
+        self.parts = (self.network, self.optimizer, self.warmup)
+        self.steps_done = 0
+
+    def batches(self, epochs: int) -> Iterator[list[torch.Tensor]]:
+        """Yield the batches of this rank that are still to do, in an order that seeds decide."""
+        for epoch in range(self.steps_done // len(self.loader), epochs):
+            self.sampler.set_epoch(epoch)
+            yield from islice(self.loader, self.steps_done % len(self.loader), None)
+
+    def step(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Train with one batch and return its loss."""
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = nn.functional.cross_entropy(self.model(x), y)
+        loss.backward()
+        self.optimizer.step()
+        self.warmup.step()
+        self.steps_done += 1
+        return loss
+
+    def accuracy(self) -> float:
+        """Return the share of the test images that are recognised, equal on all ranks."""
+        with torch.no_grad():
+            x, y = self.test.tensors
+            return (self.network(x).argmax(dim=1) == y).float().mean().item()
+
+    def state(self) -> dict[str, Any]:
+        """Return what a later start needs; all ranks call it."""
+        random_states = [torch.empty(0)] * HERE.size
+        dist.all_gather_object(random_states, torch.get_rng_state())
+        states = [part.state_dict() for part in self.parts]
+        return {"parts": states, "random": random_states, "steps_done": self.steps_done}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on where an earlier start has ended."""
+        if len(state["random"]) != HERE.size:
+            sys.exit(f"the checkpoint is of {len(state['random'])} ranks, this job has {HERE.size}")
+        # DDP orders its buckets anew after a first backward pass, and by that order sums round
+        self.model(self.test.tensors[0][:1]).sum().backward()
+        for part, saved in zip(self.parts, state["parts"], strict=True):
+            part.load_state_dict(saved)
+        torch.set_rng_state(state["random"][HERE.rank])
+        self.steps_done = state["steps_done"]
 
 
-def train(seed: int, epochs: int, warmup_epochs: int) -> float:
-    """Train once and return the accuracy on the test data, equal on all ranks."""
-    world = dist.get_world_size()
-    torch.manual_seed(seed)
-    train_data, test_data = load(torch.device("cpu"))
-    network = nn.Sequential(nn.Linear(64, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 10))
-    model = DistributedDataParallel(network)
-    sampler = DistributedSampler(train_data, seed=seed)
-    loader = DataLoader(train_data, batch_size=BATCH, sampler=sampler, drop_last=True)
-    optimizer = torch.optim.SGD(model.parameters(), lr=BASE_LR, momentum=MOMENTUM)
-    warmup_steps = warmup_epochs * len(loader)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer,
-        lambda step: learning_rate(step, warmup_steps=warmup_steps, factor=world),
-    )
-    for epoch in range(epochs):
-        sampler.set_epoch(epoch)
-        for x, y in loader:
-            optimizer.zero_grad(set_to_none=True)
-            nn.functional.cross_entropy(model(x), y).backward()
-            optimizer.step()
-            schedule.step()
-    with torch.no_grad():
-        x, y = test_data.tensors
-        return (network(x).argmax(dim=1) == y).float().mean().item()
+def save(path: str | None, scores: list[float], training: Training) -> None:
+    """Replace the checkpoint as a whole: whoever is killed meanwhile leaves the old one."""
+    state = {"scores": scores, "training": training.state()}
+    if path and HERE.rank == 0:
+        with open(f"{path}.new", "wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(f"{path}.new", path)
 
 
 def main() -> int:
@@ -73,23 +125,38 @@ def main() -> int:
     parser.add_argument("--warmup-epochs", type=int, default=4)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--at-least", type=float, default=0.95, help="fail below this accuracy")
+    parser.add_argument("--checkpoint-dir", help="where to save when told to end; shared by hosts")
     arguments = parser.parse_args()
+    path = arguments.checkpoint_dir and os.path.join(arguments.checkpoint_dir, "checkpoint.pt")
+    saved = {"scores": [], "training": None}
+    if path and os.path.exists(path):
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+    scores = saved["scores"]
 
-    os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
-    os.environ.setdefault("MASTER_PORT", "29500")
-    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    dist.init_process_group("gloo", rank=rank, world_size=world)
-    try:
-        print(f"rank {rank} of {world} on {socket.gethostname()}", flush=True)
-        scores = [train(s, arguments.epochs, arguments.warmup_epochs) for s in arguments.seeds]
-    finally:
-        dist.destroy_process_group()
+    with init_process_group() as group, Preemption() as preemption, Metrics() as metrics:
+        print(f"rank {HERE.rank} of {HERE.size} on {socket.gethostname()}", flush=True)
+        for seed in arguments.seeds[len(scores) :]:
+            training = Training(seed, arguments.warmup_epochs, group.device)
+            if state := saved.pop("training", None):
+                training.load_state(state)
+                print(f"going on after step {training.steps_done} of seed {seed}", flush=True)
+            metrics.start()
+            for x, y in training.batches(arguments.epochs):
+                loss = training.step(x, y)
+                number = training.steps_done + len(scores) * arguments.epochs * len(training.loader)
+                metrics.step(number, samples=len(x), loss=loss)
+                if preemption.agreed(number):
+                    save(path, scores, training)
+                    print(f"told to end: step {training.steps_done}, saved: {path}", flush=True)
+                    preemption.end()
+            save(path, scores, training)
+            scores.append(training.accuracy())
     mean = sum(scores) / len(scores)
-    if rank == 0:
+    if HERE.rank == 0:
         each = ", ".join(f"{score:.1%}" for score in scores)
         print(
-            f"accuracy {mean:.1%} (seeds: {each}) with {world} ranks, "
-            f"learning rate {BASE_LR} x {world} after {arguments.warmup_epochs} epochs of warm-up",
+            f"accuracy {mean:.1%} (seeds: {each}) with {HERE.size} ranks, learning rate "
+            f"{BASE_LR} x {HERE.size} after {arguments.warmup_epochs} epochs of warm-up",
             flush=True,
         )
     return 0 if mean >= arguments.at_least else 1

@@ -1,0 +1,168 @@
+"""Does the job reach its target? The verdict, from pairs of launches.
+
+Of each pair, E = samples per second together / sum of those alone; the unit of replication is
+the launch, because steps of one launch are alike (Hunold and Carpen-Amarie, IEEE TPDS 27(12),
+2016). The interval is Student's t on log E: for launches with a coefficient of variation of some
+per cent the logarithm is all but normal, and the bounds hold from three pairs on, where
+percentile bootstraps are too narrow (simulated in tests/unit/bench/test_statistics.py).
+
+Layer: pure; imports numpy, and scipy for the t distribution.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Word = Literal["PASS", "FAIL", "INVALID", "INCONCLUSIVE"]
+
+CONFIDENCE = 0.95
+"""Of each bound by itself: the efficiency is below ``low``, or above ``high``, once in twenty."""
+
+FEWEST_PAIRS = 3
+MOST_EFFICIENCY = 1.02
+"""More than all is a baseline that was too slow (horovod/horovod#1144)."""
+
+EXIT_CODES: Mapping[Word, int] = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 3, "INVALID": 4}
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An efficiency with its one-sided 95 % bounds.
+
+    Attributes:
+        efficiency: the geometric mean over pairs.
+        low: bound from below; 0 if one pair tells nothing of the spread.
+        high: bound from above; infinite likewise.
+    """
+
+    efficiency: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is to be said of a result.
+
+    Attributes:
+        word: the verdict.
+        clause: what decided it, a sentence.
+        interval: of the efficiency, or None if no pair has one.
+        fidelity: of the numbers: ``measured``, ``emulated`` or ``predicted``.
+    """
+
+    word: Word
+    clause: str
+    interval: Interval | None
+    fidelity: str = "measured"
+
+    @property
+    def name(self) -> str:
+        """The verdict as it is printed: what was not measured says so."""
+        return self.word if self.fidelity == "measured" else f"{self.fidelity.upper()}-{self.word}"
+
+    @property
+    def exit_code(self) -> int:
+        """What the command ends with."""
+        return EXIT_CODES[self.word]
+
+    def to_json(self) -> dict[str, object]:
+        """Return it as plain data; a bound that is not known is null."""
+        found = self.interval
+        known = found is not None and found.low > 0
+        return {
+            "verdict": self.name,
+            "efficiency": None if found is None else found.efficiency,
+            "low": found.low if found and known else None,
+            "high": found.high if found and known else None,
+            "clause": self.clause,
+        }
+
+
+def pair_efficiency(pair: Mapping[str, Any]) -> float:
+    """Return together / sum of alone."""
+    return float(pair["together"]) / math.fsum(pair["alone"])
+
+
+def efficiency_interval(efficiencies: Sequence[float]) -> Interval:
+    """Return the geometric mean of pairs' efficiencies and its bounds.
+
+    Args:
+        efficiencies: one a pair, above 0; at least one.
+    """
+    mean, low, high = log_bounds(np.log(np.asarray(efficiencies, dtype=float)))
+    return Interval(math.exp(mean), math.exp(low), math.exp(high))
+
+
+def log_bounds(logs: NDArray[np.float64]) -> tuple[Any, Any, Any]:
+    """Return mean, lower and upper bound of log efficiencies, by Student's t.
+
+    Args:
+        logs: of shape (..., pairs); all but the last axis are separate experiments.
+    """
+    count = logs.shape[-1]
+    mean = logs.mean(axis=-1)
+    if count == 1:
+        return mean, -math.inf + 0 * mean, math.inf + 0 * mean
+    half = stats.t.ppf(CONFIDENCE, count - 1) * logs.std(axis=-1, ddof=1) / math.sqrt(count)
+    return mean, mean - half, mean + half
+
+
+def judge(result: Mapping[str, Any]) -> Verdict:
+    """Return the verdict on a result that was checked (result.py).
+
+    What condemns the job whatever its speed comes first (wrong elements, failed launches, another
+    transport), then what makes the numbers worthless, then the numbers.
+    """
+    good = [pair for pair in result["pairs"] if pair["status"] == "ok"]
+    interval = efficiency_interval([pair_efficiency(p) for p in good]) if good else None
+    fidelity = result["fidelity"]
+    condemned = next(_condemned(result), None)
+    if condemned:
+        return Verdict("FAIL", condemned, interval, fidelity)
+    worthless = next(_worthless(result, interval), None)
+    if worthless or interval is None:
+        return Verdict("INVALID", worthless or "no pair", interval, fidelity)
+    word, clause = _by_numbers(interval, float(result["plan"]["target"]))
+    return Verdict(word, clause, interval, fidelity)
+
+
+def _by_numbers(interval: Interval, target: float) -> tuple[Word, str]:
+    if interval.low >= target:
+        return "PASS", f"low {interval.low:.4f} is at least the target {target:g}"
+    if interval.high < target:
+        return "FAIL", f"high {interval.high:.4f} is below the target {target:g}"
+    bounds = f"{interval.low:.4f} and {interval.high:.4f}"
+    return "INCONCLUSIVE", f"the target {target:g} is between {bounds}: more pairs would tell"
+
+
+def _condemned(result: Mapping[str, Any]) -> Iterator[str]:
+    wrong = result["wrong_elements"]
+    if wrong:
+        yield f"wrong elements in collectives: found {wrong}, wanted 0"
+    failed = [pair["order"] for pair in result["pairs"] if pair["status"] == "failed"]
+    if failed:
+        yield f"failed pairs: {len(failed)} of {len(result['pairs'])}, first number {failed[0]}"
+    declared, observed = result["transport"]["declared"], result["transport"]["observed"]
+    if declared != observed:
+        yield f"transport: observed {observed}, declared {declared}"
+
+
+def _worthless(result: Mapping[str, Any], interval: Interval | None) -> Iterator[str]:
+    for guard in result["guards"]:
+        if not guard["ok"]:
+            found, limit = guard.get("value"), guard.get("limit")
+            yield f"guard {guard['name']}: found {found}, limit {limit}"
+    count = len(result["pairs"])
+    if count < FEWEST_PAIRS:
+        yield f"pairs: found {count}, wanted at least {FEWEST_PAIRS}"
+    if interval is not None and interval.efficiency > MOST_EFFICIENCY:
+        yield (
+            f"efficiency {interval.efficiency:.4f} is above {MOST_EFFICIENCY}: the nodes alone"
+            " were too slow to compare with"
+        )

@@ -26,6 +26,12 @@ PROGRESS_FILE = "MPIJOB_PROGRESS_FILE"
 PREEMPTION_FILE = "MPIJOB_PREEMPTION_FILE"
 """Tells a rank which file exists once the job is to end: for programs that poll."""
 
+HOSTS, NODE_RANK, GPU = "MPIJOB_HOSTS", "MPIJOB_NODE_RANK", "MPIJOB_GPU"
+"""Tell a rank all hosts in the order of their ranks, its host's place among them, and its GPU."""
+
+CPUS = "MPIJOB_CPUS"
+"""Tells a wrapper to which processors its rank is bound, with commas between."""
+
 RUN_DIR = "MPIJOB_RUN_DIR"
 """Where private files lie; the worker's sshd tells its sessions."""
 

@@ -5,6 +5,7 @@ watch.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from mpijob_runtime.attempts import RunningAttempt
@@ -12,6 +13,7 @@ from mpijob_runtime.console import Console
 from mpijob_runtime.credentials import copy_key
 from mpijob_runtime.errors import ConfigurationError, SpreadError
 from mpijob_runtime.facts import Facts
+from mpijob_runtime.host_facts import parse_host_facts
 from mpijob_runtime.hosts import short_name
 from mpijob_runtime.plan import LaunchPlan
 from mpijob_runtime.private_files import allow_descriptors, make_run_dir, write_private
@@ -30,6 +32,7 @@ from mpijob_runtime.watch import HostWatch, LocalStream, start_remote
 
 _STEP_SECONDS = 10.0
 _FENCE_SECONDS = 15.0
+_CONTROL_VARIABLES = ("OMPI_MCA_oob_tcp_if_include", "PRTE_MCA_prte_if_include")
 _DAEMONS = {4: "orted", 5: "prted"}
 _SHOWN_NODES = 8
 
@@ -44,6 +47,27 @@ def write_files(plan: LaunchPlan) -> None:
     allow_descriptors(len(plan.remote))
     for file in plan.files:
         write_private(file.path, file.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a start of a job has.
+
+    Attributes:
+        settings: what was asked.
+        plan: what is to run.
+        facts: what this container shows.
+        attempt: this start of the job.
+        console: where to say who is ready.
+        probing: nothing will run: other attempts are left alone.
+    """
+
+    settings: Settings
+    plan: LaunchPlan
+    facts: Facts
+    attempt: RunningAttempt
+    console: Console
+    probing: bool = False
 
 
 def wait_for_logins(
@@ -63,19 +87,18 @@ def wait_for_logins(
     return _gather(settings, plan, facts, console, take=take)
 
 
-def join_here(
-    settings: Settings, plan: LaunchPlan, facts: Facts, attempt: RunningAttempt
-) -> HostWatch:
+def join_here(start: Start) -> HostWatch:
     """Start the agent of this container; ranks that come out here find it.
 
     Raises:
         ConfigurationError: if it cannot take part.
     """
-    here = facts.system.hostname
-    stream = LocalStream(attempt.id, plan.paths.run_dir, settings.environ)
+    plan = start.plan
+    here = start.facts.system.hostname
+    stream = LocalStream(start.attempt.id, plan.paths.run_dir, start.settings.environ)
     watch = HostWatch(plan.aliases.get(here, here), stream, None)
     try:
-        _greet(watch, settings, attempt)
+        _greet(watch, start)
     except HostRefusal as refusal:
         watch.close()
         raise ConfigurationError(f"{here}: {refusal}") from refusal
@@ -86,22 +109,14 @@ def join_here(
 
 
 def join_all(
-    settings: Settings,
-    plan: LaunchPlan,
-    facts: Facts,
-    attempt: RunningAttempt,
-    console: Console,
+    start: Start,
     *,
-    on_joined: Callable[[SshConnection, Mapping[str, object]], None],
+    on_joined: Callable[[SshConnection, Mapping[str, object]], None] = lambda *_: None,
 ) -> list[HostWatch]:
     """Wait until every remote host takes our login and our agent works there.
 
     Args:
-        settings: what was asked.
-        plan: what is to run.
-        facts: what this container shows.
-        attempt: this start of the job.
-        console: where to say who is ready.
+        start: of the job.
         on_joined: called with each host's connection and its agent's first word.
 
     Raises:
@@ -109,13 +124,15 @@ def join_all(
     """
 
     def take(connection: SshConnection) -> HostWatch:
-        watch = start_remote(connection, attempt.id)
-        _greet(watch, settings, attempt)
-        _check_daemon(watch, plan.mpi.major)
+        watch = start_remote(connection, start.attempt.id)
+        _greet(watch, start)
+        _check_daemon(watch, start.plan.mpi.major)
+        _check_control_network(watch, start.plan)
         on_joined(connection, watch.hello)
         return watch
 
-    return list(_gather(settings, plan, facts, console, take=take).values())
+    given = (start.settings, start.plan, start.facts, start.console)
+    return list(_gather(*given, take=take).values())
 
 
 def check_crew(
@@ -138,14 +155,21 @@ def check_crew(
     _check_nodes(crew if plan.aliases else crew[:-1], settings, console)
 
 
-def _greet(watch: HostWatch, settings: Settings, attempt: RunningAttempt) -> None:
+def _greet(watch: HostWatch, start: Start) -> None:
     """Tell an agent what it has to know; it may take the grace to end an older attempt."""
-    hello = {
-        "attempt": attempt.id,
-        "keep": ",".join(attempt.siblings),
-        "grace_seconds": settings.grace_seconds,
+    hosts = [host.name for host in start.plan.hosts.hosts]
+    grace_seconds = start.settings.grace_seconds
+    hello: dict[str, object] = {
+        "attempt": start.attempt.id,
+        "keep": ",".join(start.attempt.siblings),
+        "grace_seconds": grace_seconds,
     }
-    watch.greet(hello, timeout_seconds=settings.grace_seconds + _FENCE_SECONDS)
+    if watch.host in hosts:
+        hello["member"] = 1
+        hello.update({"links": 1} if len(hosts) > 1 else {})
+    if start.probing:
+        hello["probing"] = 1
+    watch.greet(hello, timeout_seconds=grace_seconds + _FENCE_SECONDS)
 
 
 def _gather(
@@ -199,6 +223,22 @@ def _check_daemon(watch: HostWatch, major: int) -> None:
         f"{watch.host}: found {has}, wanted {_DAEMONS[major]} of Open MPI {major}, as here",
         remedy="use the same image for launcher and workers",
     )
+
+
+def _check_control_network(watch: HostWatch, plan: LaunchPlan) -> None:
+    """Refuse a host without the interface that daemons are told to use: they would not start."""
+    for name in _CONTROL_VARIABLES:
+        variable = plan.environ.get(name)
+        machine = watch.hello.get("machine")
+        if variable is None or variable.source == "user" or not isinstance(machine, dict):
+            continue
+        found = [interface.name for interface in parse_host_facts(machine).interfaces]
+        if variable.value not in found:
+            raise ConfigurationError(
+                f"{watch.host}: found interfaces {', '.join(found) or '(none)'}, wanted"
+                f" {variable.value}, which mpirun's daemons are to use ({name})",
+                remedy=f"set {name} on the launcher to subnets, as 10.0.0.0/16, that all have",
+            )
 
 
 def say_change(console: Console, change: HostChange) -> None:

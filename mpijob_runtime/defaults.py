@@ -1,7 +1,9 @@
-"""The table of defaults: each variable that we set for mpirun, when, why and on whose word.
+"""The tables of defaults: each variable that we set, when, why and on whose word.
 
-A row never overrides what the user set; it does override what the operator set, because an
-operator cannot know which Open MPI is in the image.
+``DEFAULTS`` are mpirun's, decided by what the launcher's container shows. ``RANK_DEFAULTS`` are
+the ranks', decided at the gate by what their hosts show. A row never overrides what the user set;
+it does override what the operator set for mpirun, because an operator cannot know which Open MPI
+is in the image.
 
 Layer: pure data; imports facts.
 """
@@ -9,9 +11,10 @@ Layer: pure data; imports facts.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mpijob_runtime.facts import Facts
+from mpijob_runtime.facts import Facts, RankFacts
 
 Condition = Callable[[Facts], bool]
+RankCondition = Callable[[RankFacts], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,7 @@ class Default:
         why: one sentence.
         source: documentation, code or measurement that supports it.
         major: the Open MPI generation it is for, or None for all.
+        since: the first version that knows the variable, where that is not the generation's.
         applies: whether these facts ask for it.
         condition: ``applies`` in words, for the documentation.
     """
@@ -34,6 +38,7 @@ class Default:
     why: str
     source: str
     major: int | None = None
+    since: str = ""
     applies: Condition = lambda _facts: True
     condition: str = "always"
 
@@ -42,12 +47,12 @@ def _as_root(facts: Facts) -> bool:
     return facts.user.uid == 0
 
 
-def _without_rdma(facts: Facts) -> bool:
-    return not facts.system.rdma_devices
-
-
 def _with_wrapper(facts: Facts) -> bool:
     return facts.rank_wrapper is not None
+
+
+def _several_networks(facts: Facts) -> bool:
+    return facts.control_interface is not None
 
 
 def _ptrace_restricted(facts: Facts) -> bool:
@@ -64,7 +69,7 @@ _TREE_WHY = "all daemons start from the launcher, so that workers need no way in
 _WRAPPER_WHY = "sets torch's variables and records each rank's start and end"
 _BIND_WHY = "data loader threads of a rank must not share one core"
 _TMP_WHY = "the usual place for temporary files is full or cannot be written"
-_OB1_WHY = "no RDMA device here: plain TCP and shared memory, without UCX's probing"
+_OOB_WHY = "of several networks, daemons use the one that has this host's own name"
 _CMA_WHY = "Yama forbids ranks to read each other's memory; without this each start warns"
 
 DEFAULTS: tuple[Default, ...] = (
@@ -125,6 +130,15 @@ DEFAULTS: tuple[Default, ...] = (
         condition="TMPDIR is full or cannot be written",
     ),
     Default(
+        "OMPI_MCA_oob_tcp_if_include",
+        "{control_interface}",
+        _OOB_WHY,
+        "orte/mca/oob/tcp/oob_tcp_component.c",
+        major=4,
+        applies=_several_networks,
+        condition="this container has several networks",
+    ),
+    Default(
         "PRTE_MCA_prte_default_hostfile",
         "{hostfile}",
         _HOSTFILE_WHY + "; Open MPI 5 does not read the operators' ORTE names",
@@ -181,20 +195,21 @@ DEFAULTS: tuple[Default, ...] = (
         condition="TMPDIR is full or cannot be written",
     ),
     Default(
+        "PRTE_MCA_prte_if_include",
+        "{control_interface}",
+        _OOB_WHY,
+        "prrte src/runtime/prte_mca_params.c",
+        major=5,
+        applies=_several_networks,
+        condition="this container has several networks",
+    ),
+    Default(
         "TMPDIR",
         "/dev/shm",  # noqa: S108 - as above; PMIx knows no other way
         _TMP_WHY,
         "openpmix src/mca/ptl/base",
         applies=_without_tmp,
         condition="TMPDIR is full or cannot be written",
-    ),
-    Default(
-        "OMPI_MCA_pml",
-        "ob1",
-        _OB1_WHY,
-        "docs.open-mpi.org, networking/tcp",
-        applies=_without_rdma,
-        condition="no device under /sys/class/infiniband",
     ),
     Default(
         "OMPI_ALLOW_RUN_AS_ROOT",
@@ -216,6 +231,174 @@ DEFAULTS: tuple[Default, ...] = (
 """In the order in which ``plan`` prints them."""
 
 
+@dataclass(frozen=True, slots=True)
+class RankDefault:
+    """One variable that ranks get which have none of that name.
+
+    Attributes:
+        name: the variable.
+        value: its value; ``{interface}`` is the data network's on the rank's host and
+            ``{threads}`` the rank's share of processors.
+        since: the first version that knows the variable.
+        condition: when it is set, in words.
+        applies: whether a rank's facts ask for it.
+        why: one sentence.
+        source: documentation, code or report that supports it.
+        unless: variables that, if the rank has one, speak against it.
+    """
+
+    name: str
+    value: str
+    since: str
+    condition: str
+    applies: RankCondition
+    why: str
+    source: str
+    unless: tuple[str, ...] = ()
+
+
+def _always(_facts: RankFacts) -> bool:
+    return True
+
+
+def _with_network(facts: RankFacts) -> bool:
+    return facts.interface is not None
+
+
+def _over_ipv6(facts: RankFacts) -> bool:
+    return facts.interface is not None and facts.family == 6  # noqa: PLR2004 - IPv6
+
+
+def _without_devices(facts: RankFacts) -> bool:
+    return not facts.rdma_seen
+
+
+def _without_usable_devices(facts: RankFacts) -> bool:
+    return not facts.rdma_usable
+
+
+def _with_gpus(facts: RankFacts) -> bool:
+    return facts.gpus > 0
+
+
+def _network_without_devices(facts: RankFacts) -> bool:
+    return facts.interface is not None and not facts.rdma_seen
+
+
+_NCCL_ENV = "docs.nvidia.com, NCCL user guide, environment variables"
+_WORKS = "the network was found to work between all hosts"
+
+RANK_DEFAULTS: tuple[RankDefault, ...] = (
+    RankDefault(
+        "NCCL_DEBUG",
+        "WARN",
+        "NCCL 2.3 or before",
+        "always",
+        _always,
+        "without it NCCL ends with an error and does not say which",
+        _NCCL_ENV,
+    ),
+    RankDefault(
+        "NCCL_SOCKET_IFNAME",
+        "={interface}",
+        "NCCL 2.5",
+        _WORKS,
+        _with_network,
+        "exact, because a bare name is a prefix: eth1 is eth10, too",
+        _NCCL_ENV + "; src/misc/utils.cc; NVIDIA/nccl#1580",
+    ),
+    RankDefault(
+        "NCCL_SOCKET_FAMILY",
+        "AF_INET6",
+        "NCCL 2.3 or before",
+        "only IPv6 works between all hosts",
+        _over_ipv6,
+        "NCCL takes IPv4 first where an interface has both",
+        _NCCL_ENV,
+        unless=("NCCL_SOCKET_IFNAME",),
+    ),
+    RankDefault(
+        "NCCL_IB_DISABLE",
+        "1",
+        "NCCL 2.3 or before",
+        "no host has a device under /sys/class/infiniband",
+        _without_devices,
+        "all ranks know from the start that there is none to look for",
+        _NCCL_ENV,
+    ),
+    RankDefault(
+        "CUDA_DEVICE_ORDER",
+        "PCI_BUS_ID",
+        "CUDA 7.0",
+        "the host has GPUs",
+        _with_gpus,
+        "CUDA's numbers are then those of MPIJOB_GPU, of NVML and of nvidia-smi",
+        "docs.nvidia.com, CUDA programming guide, environment variables",
+    ),
+    RankDefault(
+        "GLOO_SOCKET_IFNAME",
+        "{interface}",
+        "torch 1.0",
+        _WORKS,
+        _with_network,
+        "Gloo takes what the host's own name resolves to, which may be loopback",
+        "docs.pytorch.org, torch.distributed; aws-samples/aws-do-eks#69",
+    ),
+    RankDefault(
+        "HOROVOD_GLOO_IFACE",
+        "{interface}",
+        "Horovod 0.17",
+        _WORKS,
+        _with_network,
+        "the same for Horovod's own Gloo",
+        "horovod/common/utils/env_parser.cc",
+    ),
+    RankDefault(
+        "UCX_NET_DEVICES",
+        "{interface}",
+        "UCX 1.0 or before",
+        "that, and no host has a device under /sys/class/infiniband",
+        _network_without_devices,
+        "the same for UCX; with RDMA devices its own choice stands",
+        "openucx.readthedocs.io, frequently asked questions",
+    ),
+    RankDefault(
+        "OMPI_MCA_btl_tcp_if_include",
+        "{interface}",
+        "Open MPI 1.8 or before",
+        _WORKS,
+        _with_network,
+        "Open MPI stripes over all networks, and hangs on one that leads nowhere",
+        "docs.open-mpi.org, networking/tcp",
+        unless=("OMPI_MCA_btl_tcp_if_exclude",),
+    ),
+    RankDefault(
+        "OMPI_MCA_pml",
+        "ob1",
+        "Open MPI 1.8 or before",
+        "no host has an RDMA device that its container may open",
+        _without_usable_devices,
+        "plain TCP and shared memory, without UCX's probing",
+        "docs.open-mpi.org, networking/tcp",
+    ),
+    RankDefault(
+        "OMP_NUM_THREADS",
+        "{threads}",
+        "OpenMP 1.0",
+        "always",
+        _always,
+        "the container's processors over its ranks: OpenMP counts the machine's, cgroup or not",
+        "openmp.org, OMP_NUM_THREADS; horovod/horovod#2739",
+    ),
+)
+"""In the order in which ``plan`` prints them."""
+
+
 def defaults_for(major: int, facts: Facts) -> tuple[Default, ...]:
     """Return the rows that hold for an Open MPI generation and these facts."""
     return tuple(row for row in DEFAULTS if row.major in (None, major) and row.applies(facts))
+
+
+def rank_defaults_for(facts: RankFacts) -> tuple[RankDefault, ...]:
+    """Return the rows that hold for a rank with these facts."""
+    return tuple(row for row in RANK_DEFAULTS if row.applies(facts))

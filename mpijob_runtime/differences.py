@@ -3,7 +3,8 @@
 Layer: pure; imports masking, outcome for words, records.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 from mpijob_runtime.masking import shown_value
 from mpijob_runtime.outcome import format_ranks
@@ -11,7 +12,11 @@ from mpijob_runtime.records import RankRecord
 
 _SHOWN_CHARACTERS = 60
 _SHOWN_VALUES = 4
+_OWNERS_WIDTH = 14
+_WIDEST_OWNERS = 40
 _ABSENT = "(not set)"
+
+Owner = TypeVar("Owner", int, str)
 
 
 def find_differences(starts: Iterable[RankRecord]) -> dict[str, dict[str, list[int]]]:
@@ -33,17 +38,38 @@ def find_differences(starts: Iterable[RankRecord]) -> dict[str, dict[str, list[i
 
 def format_differences(differences: Mapping[str, Mapping[str, list[int]]]) -> str:
     """Return a table for people, or nothing if there is no difference."""
+    return format_table("ranks differ in what they should have alike:", differences, format_ranks)
+
+
+def format_table(
+    title: str,
+    differences: Mapping[str, Mapping[str, list[Owner]]],
+    format_owners: Callable[[list[Owner]], str],
+) -> str:
+    """Return a table of names, owners and their values, or nothing if there is no difference.
+
+    Args:
+        title: the first line.
+        differences: name -> value -> who has it.
+        format_owners: puts those who have a value into words.
+    """
     if not differences:
         return ""
-    lines = ["ranks differ in what they should have alike:"]
+    rows: list[tuple[str, str, str]] = []
     for name, values in differences.items():
         shown = sorted(values.items(), key=lambda item: (-len(item[1]), item[1]))
-        for number, (value, ranks) in enumerate(shown[:_SHOWN_VALUES]):
+        for number, (value, owners) in enumerate(shown[:_SHOWN_VALUES]):
             label = name if number == 0 else ""
-            lines.append(f"  {label:<20} {format_ranks(ranks):<14} {_short(name, value)}")
+            rows.append((label, format_owners(owners), _short(name, value)))
         if len(shown) > _SHOWN_VALUES:
-            lines.append(f"  {'':<20} … and {len(shown) - _SHOWN_VALUES} more values")
-    return "\n".join(lines)
+            rows.append(("", f"… and {len(shown) - _SHOWN_VALUES} more values", ""))
+    return "\n".join([title, *_align(rows)])
+
+
+def _align(rows: list[tuple[str, str, str]]) -> list[str]:
+    longest = max((len(owners) for _, owners, value in rows if value), default=0)
+    width = min(max(_OWNERS_WIDTH, longest), _WIDEST_OWNERS)
+    return [f"  {label:<20} {owners:<{width}} {value}".rstrip() for label, owners, value in rows]
 
 
 def _compared(record: RankRecord) -> dict[str, str]:

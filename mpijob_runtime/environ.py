@@ -25,6 +25,7 @@ _PRRTE_CONCURRENT = "PRTE_MCA_plm_ssh_num_concurrent"
 GAPS = (
     *("NCCL_*", "UCX_*", "FI_*", "GLOO_*", "TORCH_*", "HOROVOD_*", "OMP_*", "MKL_*"),
     *("CUDA_DEVICE_ORDER", "CUDA_LAUNCH_BLOCKING", "PYTHONFAULTHANDLER", "PYTHONUNBUFFERED"),
+    *("MPIJOB_METRICS_*", "MPIJOB_JOB_NAME"),
 )
 """Variables of the launcher that ranks get which have none of that name: what people set for a
 whole job on its launcher, and no more."""
@@ -118,6 +119,7 @@ def _defaults(settings: Settings, facts: Facts, *, major: int, paths: Paths) -> 
         "hostfile": paths.hostfile,
         "rsh": facts.rsh or f"ssh -F {paths.ssh_config}",
         "rank_wrapper": facts.rank_wrapper or "",
+        "control_interface": facts.control_interface or "",
     }
     variables = {}
     for row in defaults_for(major, facts):

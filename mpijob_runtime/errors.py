@@ -2,12 +2,14 @@
 
     MpiJobError                       70  a bug of ours (the base itself is never raised)
     ├── UsageError                    64  flags or arguments; -n beyond the slots
+    │   └── LearningRateError             a learning-rate plan that cannot be (a ValueError, too)
     ├── InputError                    65  a file that we were given is wrong
     │   ├── HostfileError
     │   └── ManifestError
     ├── HostsNotReadyError            69  hosts that did not come within the deadline
     ├── SpreadError                   76  hosts or ranks are not where they should be
     ├── ConfigurationError            78  keys, UID, no mpirun: a retry cannot help
+    │   └── WorldError                        variables of ranks contradict (a ValueError, too)
     └── ProgramNotFoundError         127  the program does not exist
 
 The codes follow sysexits(3) where one fits. What only a job that has run can end with is no
@@ -43,6 +45,10 @@ class UsageError(MpiJobError):
     """The command line asks for something that cannot be."""
 
     exit_code = 64
+
+
+class LearningRateError(UsageError, ValueError):
+    """A learning-rate plan that cannot be, or cannot be applied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +131,10 @@ class ConfigurationError(MpiJobError):
     """This container cannot do its part, and trying again will not change that."""
 
     exit_code = 78
+
+
+class WorldError(ConfigurationError, ValueError):
+    """What started this process left variables that contradict each other or do not suffice."""
 
 
 class ProgramNotFoundError(MpiJobError):

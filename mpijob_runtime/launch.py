@@ -7,13 +7,11 @@ import signal
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from functools import partial
 from types import FrameType
 
 from mpijob_runtime.attempts import RunningAttempt
 from mpijob_runtime.console import Console
-from mpijob_runtime.crew import check_crew, join_all, join_here, write_files
+from mpijob_runtime.crew import Start, check_crew, join_all, join_here, write_files
 from mpijob_runtime.diagnose import INTERRUPTED_CODE, TRY_AGAIN_CODE
 from mpijob_runtime.errors import MpiJobError, describe_bug
 from mpijob_runtime.facts import Facts
@@ -74,7 +72,7 @@ def _launch(
         _say_plan(plan, settings, console)
         write_files(plan)
         with closing(RunningAttempt(plan.paths.run_dir)) as attempt:
-            return _run(_Start(settings, plan, facts, attempt, console, began), signals)
+            return _run(Start(settings, plan, facts, attempt, console), signals, began)
     except MpiJobError as error:
         return _not_started(error.exit_code, str(error), began)
     except EndedBySignalError as error:
@@ -85,34 +83,20 @@ def _launch(
         return _not_started(MpiJobError.exit_code, describe_bug(error), began)
 
 
-@dataclass(frozen=True, slots=True)
-class _Start:
-    """What a start has."""
-
-    settings: Settings
-    plan: LaunchPlan
-    facts: Facts
-    attempt: RunningAttempt
-    console: Console
-    began: float
-
-
-def _run(start: _Start, signals: "_EndingSignals") -> Outcome:
+def _run(start: Start, signals: "_EndingSignals", began: float) -> Outcome:
     """Start mpirun, gather the hosts while its daemons start, and see the job through.
 
     mpirun starts before the hosts are there, so that nothing but the last host's daemon and the
     ranks themselves have still to start when that host comes.
     """
-    settings, plan, facts, attempt = start.settings, start.plan, start.facts, start.attempt
-    run = Run(settings, plan, attempt.id, start.console)
-    here = join_here(settings, plan, facts, attempt)
+    run = Run(start.settings, start.plan, start.attempt.id, start.console)
+    here = join_here(start)
     crew = [here]
     try:
         run.start()
-        join = partial(join_all, settings, plan, facts, attempt, start.console)
-        crew = [*join(on_joined=run.join), here]
-        check_crew(crew, plan, settings, start.console)
-        waited = time.monotonic() - start.began
+        crew = [*join_all(start, on_joined=run.join), here]
+        check_crew(crew, start.plan, start.settings, start.console)
+        waited = time.monotonic() - began
         return run.run(crew, waited_seconds=waited, when_watching=signals.ignore)
     except BaseException:
         run.abort()

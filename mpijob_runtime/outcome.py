@@ -53,6 +53,8 @@ class Outcome:
         hosts: host -> the ranks that started there; every host of the plan is in it.
         spread: ``proved``, ``disproved`` or ``unproved: why``, about where ranks are; None if no
             rank was to start.
+        network: the data network that the ranks were given, or None if none was found.
+        nccl: what is known of NCCL in this job, first in ``words``; None if there was none.
         phases_seconds: ``wait``, ``start`` and ``run``, as far as the job came.
     """
 
@@ -64,6 +66,8 @@ class Outcome:
     world_size: int | None = None
     hosts: Mapping[str, Sequence[int]] = field(default_factory=dict)
     spread: str | None = None
+    network: Mapping[str, object] | None = None
+    nccl: Mapping[str, object] | None = None
     phases_seconds: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, object]:
@@ -97,6 +101,8 @@ def format_outcome(outcome: Outcome) -> str:
             on = count(used, "host")
             lines.append(f"  {outcome.ranks_started} of {count(size, 'rank')} started on {on}")
         lines += _host_lines(outcome.hosts)
+    if outcome.nccl is not None:
+        lines.append(f"  {outcome.nccl['words']}")
     if outcome.phases_seconds:
         phases = ", ".join(f"{name} {s:.1f} s" for name, s in outcome.phases_seconds.items())
         lines.append(f"  phases: {phases}")

@@ -4,7 +4,7 @@ Layer: pure; imports environ, hosts, mpirun, settings, ssh_files.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mpijob_runtime.environ import (
     Paths,
@@ -16,6 +16,7 @@ from mpijob_runtime.facts import Facts, MpiFacts
 from mpijob_runtime.hosts import Host, Hostfile, format_hostfile, short_name
 from mpijob_runtime.masking import shown_value
 from mpijob_runtime.mpirun import select_mpi
+from mpijob_runtime.rank_environ import RankVariable, show_rank_environ
 from mpijob_runtime.settings import Settings
 from mpijob_runtime.ssh_files import format_ssh_config
 
@@ -44,6 +45,7 @@ class LaunchPlan:
         environ: the variables that were decided, over the environment that was given.
         files: what must be written first, in the run directory.
         paths: the run directory's layout.
+        rank_environ: the variables that ranks get which have none of that name.
         unproved: why nothing will tell where the ranks are, or None if their wrappers will.
     """
 
@@ -56,6 +58,7 @@ class LaunchPlan:
     files: tuple[PrivateFile, ...]
     paths: Paths
     unproved: str | None
+    rank_environ: Mapping[str, RankVariable] = field(default_factory=dict)
 
     @property
     def recorded(self) -> bool:
@@ -80,11 +83,17 @@ class LaunchPlan:
             "hosts": hosts_to_json(self.hosts.hosts),
             "world_size": self.world_size,
             "argv": list(self.argv),
-            "environ": {
-                name: {"value": shown_value(name, v.value), "source": v.source, "why": v.why}
-                for name, v in self.environ.items()
+            "environ": {name: _shown(name, v) for name, v in self.environ.items()},
+            "rank_environ": {
+                name: _shown(name, v) | ({"by_host": dict(v.by_host)} if v.by_host else {})
+                for name, v in self.rank_environ.items()
             },
         }
+
+
+def _shown(name: str, variable: Variable) -> dict[str, object]:
+    value = shown_value(name, variable.value)
+    return {"value": value, "source": variable.source, "why": variable.why}
 
 
 def hosts_to_json(hosts: Sequence[Host]) -> list[dict[str, str | int]]:
@@ -143,6 +152,7 @@ def plan_launch(
         ),
         paths=paths,
         unproved=_unproved(facts, environ, argv),
+        rank_environ=show_rank_environ(settings.environ, settings.forwarded),
     )
 
 

@@ -20,6 +20,7 @@ import sys
 import time
 
 from mpijob_runtime import carried
+from mpijob_runtime.container_environ import read_container_environ
 from mpijob_runtime.run_dir import at_socket, choose_run_dir
 
 TYPE_CHECKING = False  # typing and collections.abc would cost each rank some milliseconds
@@ -40,6 +41,7 @@ _PR_SET_NAME = 15
 _COMPARED = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "OMP_NUM_THREADS")
 _COMPARED_PREFIXES = ("NCCL_", "UCX_", "GLOO_", "FI_")
 _LONGEST_VALUE = 1024
+_LONGEST_WORD = 1 << 18
 _TERMIOS_BYTES = 256
 _LAUNCHER_GONE = 75
 _OF_THE_SESSION = frozenset({"_", "SHLVL", "PWD", "OLDPWD"})
@@ -81,23 +83,6 @@ def rank_environ(session: Mapping[str, str], container: Mapping[str, str]) -> di
     return environ
 
 
-def read_container_environ(run_dir: str) -> dict[str, str]:
-    """Return the environment that the worker's supervisor was started with, or nothing.
-
-    An sshd session knows nothing of its container's variables, and sshd_config's SetEnv cannot
-    carry a newline; the kernel shows them to the same user without a copy on any disk.
-    """
-    try:
-        with open(f"{run_dir}/{carried.WORKER_PID}", encoding="ascii") as file:
-            pid = int(file.read())
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            pairs = file.read().split(b"\0")
-    except (OSError, ValueError):
-        return {}
-    decoded = (os.fsdecode(pair).partition("=") for pair in pairs if b"=" in pair)
-    return {name: value for name, _, value in decoded}
-
-
 def find_program(program: str, path: str) -> str | None:
     """Return the program as execve needs it, or None if it is not there.
 
@@ -126,7 +111,7 @@ def main() -> NoReturn:
         agent.tell_start(environ, streams, found=program is not None)
         if streams:
             streams.close_reading_ends()
-        agent.wait_for_go()
+        _take_what_was_decided(environ, agent.wait_for_go())
     if program is None:
         child, status = 0, _NOT_FOUND << 8
         message = f"program not found: {argv[0] if argv else '(none)'}"
@@ -143,6 +128,29 @@ def main() -> NoReturn:
         agent.tell_exit(status)
         agent.wait_while_held()
     _end_alike(libc, status)
+
+
+def _take_what_was_decided(environ: dict[str, str], decided: dict[str, str]) -> None:
+    """Fill gaps of the environment, and take the processors that were chosen.
+
+    ``NAME!OTHER`` is for a rank that has no ``OTHER`` of its own.
+    """
+    given = frozenset(environ)
+    for key, value in decided.items():
+        name, *unless = key.split("!")
+        if not given.isdisjoint(unless):
+            continue
+        if name == carried.CPUS:
+            _bind({int(cpu) for cpu in value.split(",")})
+        else:
+            environ.setdefault(name, value)
+
+
+def _bind(cpus: set[int]) -> None:
+    """Leave this rank only these processors, unless mpirun was asked to bind it."""
+    if cpus < os.sched_getaffinity(0):
+        with suppress_os_error():  # the cpuset may have changed: unbound is slower, not wrong
+            os.sched_setaffinity(0, cpus)
 
 
 def _start(
@@ -333,13 +341,18 @@ class _Agent:
         with suppress_os_error():
             self._connection.sendmsg([os.fsencode(text)], ancillary)
 
-    def wait_for_go(self) -> None:
-        """Wait until the launcher knows where all ranks are; end if it is gone."""
-        while (told := self._receive()) != carried.GO:
-            if told == b"":
+    def wait_for_go(self) -> dict[str, str]:
+        """Wait until the launcher knows where all ranks are; return what it says of this one.
+
+        Ends if the launcher is gone.
+        """
+        while (told := self._receive().split(b"\0"))[0] != carried.GO:
+            if told == [b""]:
                 os.write(2, b"mpijob: this host's agent is gone, and with it the launcher\n")
                 os._exit(_LAUNCHER_GONE)
-            self._held = told == carried.HOLD
+            self._held = told == [carried.HOLD]
+        pairs = (item.decode().partition("=") for item in told[1:])
+        return {name: value for name, _, value in pairs}
 
     def wait_while_held(self) -> None:
         """Stay until the others have ended, if the job is being ended: else mpirun kills them."""
@@ -352,7 +365,7 @@ class _Agent:
     def _receive(self) -> bytes:
         """Return the next message; nothing if the agent is gone or has said nothing."""
         try:
-            return self._connection.recv(64)
+            return self._connection.recv(_LONGEST_WORD)
         except OSError:
             return b""
 

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mpijob_runtime import carried
 from mpijob_runtime.console import Console
@@ -17,8 +17,10 @@ from mpijob_runtime.diagnose import Observation, Stop, StopKind, diagnose
 from mpijob_runtime.differences import find_differences, format_differences
 from mpijob_runtime.environ import Variable, apply_environ
 from mpijob_runtime.errors import ConfigurationError
+from mpijob_runtime.gate import Gate
 from mpijob_runtime.hosts import short_name
 from mpijob_runtime.mpirun_errors import MpirunErrors
+from mpijob_runtime.nccl_watch import NcclWatch
 from mpijob_runtime.outcome import Outcome, count, format_ranks
 from mpijob_runtime.output import RankOutput
 from mpijob_runtime.plan import LaunchPlan
@@ -59,7 +61,6 @@ class _Seen:
     lost: list[str] = field(default_factory=list)
     failed_at: float | None = None
     ended_at: float | None = None
-    opened_at: float | None = None
     proof: str | None = None
 
 
@@ -97,6 +98,8 @@ class Run(Companion):
         self._output = _open_output(settings)
         self._preemption = Preemption(self._watches, settings.grace_seconds, console)
         self._stalls = StallWatch(self._watches, settings, self._output, console)
+        self._nccl = NcclWatch(self._watches, console)
+        self._gate = Gate(console, on_open=self._stalls.start)
         self._errors = MpirunErrors()
         self._supervisor = self._make_supervisor(self._errors.descriptor)
         self._daemons = DaemonStarter(
@@ -149,10 +152,13 @@ class Run(Companion):
         """
         self._began = time.monotonic()
         self._watches += watches
+        with self._lock:
+            members = [watch for watch in watches if watch.host in self._placement.planned]
+            self._gate.begin(watches, members=members if self._plan.recorded else ())
+            if not self._plan.recorded:
+                self._gate.open()
         for watch in watches:
-            watch.follow(self._on_event, self._output.write, self._on_lost)
-        if self._plan.unproved is not None:
-            self._open_gate()
+            watch.follow(self._on_event, self._on_output, self._on_lost)
         self._daemons.complete()
         try:
             ending = self._supervisor.run(when_watching=when_watching)
@@ -166,7 +172,7 @@ class Run(Companion):
         self._output.close()
         with self._lock:
             lost = list(dict.fromkeys([*self._seen.lost, *silent]))
-            return diagnose(
+            outcome = diagnose(
                 Observation(
                     mpirun_code=ending.exit_code,
                     mpirun_signal=_own_signal(ending),
@@ -184,9 +190,10 @@ class Run(Companion):
                     opened_seconds=self._opened_seconds(),
                 )
             )
+        return replace(outcome, network=self._gate.network, nccl=self._nccl.to_json())
 
     def _opened_seconds(self) -> float | None:
-        opened = self._seen.opened_at
+        opened = self._gate.opened_at
         return None if opened is None else opened - self._began
 
     def _failed_ranks(self) -> list[int]:
@@ -208,12 +215,21 @@ class Run(Companion):
 
     # -- what is told ---------------------------------------------------------------------------
 
+    def _on_output(self, rank: int, host: str, stream: int, data: bytes) -> None:
+        self._nccl.read(rank, data)
+        self._output.write(rank, host, stream, data)
+
     def _on_event(self, host: str, event: Mapping[str, object]) -> None:
         match event.get("event"):
             case "start" | "exit" | "vanished":
                 record = parse_record(event, host)
                 if record is not None:
                     self._note(record)
+            case "link" | "gpus":
+                with self._lock:
+                    self._gate.note(host, event)
+            case "nccl":
+                self._nccl.note(host, event)
             case "warned":
                 self._preemption.note_warned(host, event)
             case "ending":
@@ -265,13 +281,13 @@ class Run(Companion):
     def _note_all_started(self, world_size: int) -> None:
         """Every rank is at the gate, in its place: compare them and let them through."""
         if self._stop is not None:
-            self._open_gate()  # to run into their end
+            self._gate.open()  # to run into their end
             return
         used = sum(1 for ranks in self._placement.hosts.values() if ranks)
         if self._seen.proof is None:
             self._seen.proof = "proved"
         self._output.expect(world_size)
-        self._open_gate()
+        self._gate.let_through(self._placement.hosts)
         ranks, hosts = count(world_size, "rank"), count(used, "host")
         seconds = time.monotonic() - self._began
         self._console.info(
@@ -283,19 +299,13 @@ class Run(Companion):
         if table:
             self._console.warning(table)
 
-    def _open_gate(self) -> None:
-        if self._seen.opened_at is None:
-            self._seen.opened_at = time.monotonic()
-            self._stalls.start()
-        tell_all(self._watches, do="go")
-
     def _on_outsider(self, host: str) -> None:
         """A host that is not of the plan: nothing there waits for us or tells us anything."""
         with self._lock:
             if self._seen.proof is None:
                 self._seen.proof = f"unproved: mpirun was told to use {host}, outside of the plan"
                 self._console.warning(f"where the ranks are is {self._seen.proof}")
-            self._open_gate()
+            self._gate.open()
 
     def _on_host_ending(self, host: str) -> None:
         """A worker was told to end: the whole job goes, with the grace that is left."""
@@ -338,7 +348,7 @@ class Run(Companion):
             return
         self._stop = Stop(kind, detail, rank)
         self._console.error(words)
-        if gently and self._seen.opened_at is not None:
+        if gently and self._gate.opened_at is not None:
             self._preemption.start()
         elif self._end_at is None:
             self._supervisor.stop()
@@ -351,7 +361,7 @@ class Run(Companion):
         self._console.warning(f"got {number.name}: ending the job within {grace:.0f} s")
         with self._lock:
             running = self._seen.starts.keys() - self._seen.ends.keys()
-            direct = number in (signal.SIGTERM, signal.SIGHUP) and self._seen.opened_at is not None
+            direct = number in (signal.SIGTERM, signal.SIGHUP) and self._gate.opened_at is not None
             if not running or not direct:
                 return 0.0
             self._preemption.start()
@@ -362,6 +372,9 @@ class Run(Companion):
         with self._lock:
             now = time.monotonic()
             self._say_alive(now)
+            self._gate.act(now)
+            if self._gate.opened_at is not None:
+                self._nccl.act(now - self._gate.opened_at)
             due = self._preemption.act(now) or self._stall_is_due(now)
             if due or (self._end_at is not None and now >= self._end_at):
                 return True
@@ -388,7 +401,7 @@ class Run(Companion):
 
     def _start_is_overdue(self, now: float) -> bool:
         """Tell whether mpirun hangs; without the wrapper nobody could tell."""
-        waits = self._plan.recorded and self._seen.opened_at is None
+        waits = self._plan.recorded and self._gate.opened_at is None
         return waits and now - self._began > self._settings.start_timeout_seconds
 
     def _hung(self) -> tuple[str, str]:

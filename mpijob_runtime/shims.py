@@ -1,4 +1,4 @@
-"""What the images have under the names mpirun, mpiexec, sshd and as ENTRYPOINT.
+"""What the images have under the names mpirun, mpiexec, horovodrun, sshd and as ENTRYPOINT.
 
 Operators replace an image's ENTRYPOINT, so our work has to hang on the programs that they call.
 Without evidence of an operator a shim is the plain program.
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from mpijob_runtime.operators import HOSTFILE
-from mpijob_runtime.settings import Settings, read_log_format
+from mpijob_runtime.settings import Flags, Settings, read_log_format
 
 _QUESTIONS = frozenset({"-h", "--help", "-help", "-V", "--version", "-version"})
 
@@ -28,6 +28,31 @@ def mpirun() -> int:
 
     console = Console(log_format=settings.log_format)
     return launch(settings, arguments, console=console, verbatim=True)
+
+
+def horovodrun() -> int:
+    """Run a user's ``horovodrun …`` as a launch; without a job it is Horovod's own launcher."""
+    arguments = sys.argv[1:]
+    settings = _read_settings()
+    from mpijob_runtime.console import Console
+    from mpijob_runtime.errors import MpiJobError
+    from mpijob_runtime.horovodrun import parse_horovodrun, plain_argv
+
+    if not _is_launcher(settings):
+        argv = plain_argv(arguments)
+        os.execv(argv[0], argv)  # noqa: S606 - this Python, with the arguments that were given
+    console = Console(log_format=settings.log_format)
+    try:
+        line = parse_horovodrun(arguments)
+    except MpiJobError as error:
+        console.error(str(error))
+        _leave_word(settings, str(error))
+        return error.exit_code
+    from mpijob_runtime.launch import launch
+
+    settings = _read_settings(flags=line.flags)
+    console = Console(log_format=settings.log_format, least="debug" if line.verbose else "info")
+    return launch(settings, line.program, console=console)
 
 
 def sshd() -> int:
@@ -71,14 +96,18 @@ def entrypoint() -> NoReturn:
         sys.exit(127 if isinstance(error, FileNotFoundError) else 126)
 
 
-def _read_settings(program: str = "") -> Settings:
+def _read_settings(program: str = "", flags: Flags | None = None) -> Settings:
     from mpijob_runtime.console import Console
     from mpijob_runtime.errors import MpiJobError
 
     try:
         exists = os.path.exists(HOSTFILE)
         return Settings.from_environ(
-            os.environ, hostfile_exists=exists, output="plain", program=program
+            os.environ,
+            flags=flags,
+            hostfile_exists=exists,
+            output="prefix" if flags else "plain",
+            program=program,
         )
     except MpiJobError as error:
         Console(log_format=read_log_format(os.environ)).error(str(error))
@@ -101,7 +130,7 @@ def _exec_plain(settings: Settings, name: str, arguments: Sequence[str]) -> NoRe
 
 
 def _leave_word(settings: Settings, text: str) -> None:
-    """Write why a worker cannot start where ``kubectl describe`` shows it."""
+    """Write why a container cannot start where ``kubectl describe`` shows it."""
     from mpijob_runtime.outcome import cut_text
 
     try:

@@ -21,7 +21,8 @@ from mpijob_runtime.facts import SystemFacts, UserFacts
 from mpijob_runtime.host_key import host_names, make_host_key, read_public_key
 from mpijob_runtime.private_files import make_run_dir, write_private
 from mpijob_runtime.probes.keys import find_job_key
-from mpijob_runtime.probes.system import probe_system, probe_user, read_text
+from mpijob_runtime.probes.system import probe_system, probe_user
+from mpijob_runtime.processes import read_text
 from mpijob_runtime.run_dir import choose_run_dir
 from mpijob_runtime.settings import Settings
 from mpijob_runtime.ssh_files import sshd_options

@@ -26,6 +26,8 @@ class Job:
     container_security: Mapping[str, Any] = field(default_factory=dict)
     volumes: tuple[tuple[str, str], ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
+    worker_env: Mapping[str, str] = field(default_factory=dict)
+    worker_annotations: Mapping[str, str] = field(default_factory=dict)
     worker_command: tuple[str, ...] = ()
     launcher_as_worker: bool = False
     clean_pod_policy: str = "All"
@@ -50,11 +52,13 @@ class Job:
         }
 
     def _replica(self, replicas: int, name: str, command: tuple[str, ...]) -> dict[str, Any]:
+        env = {**self.env, **(self.worker_env if name == "worker" else {})}
+        annotations = self.worker_annotations if name == "worker" else {}
         container: dict[str, Any] = {
             "name": name,
             "image": self.image,
             "securityContext": dict(self.container_security),
-            "env": [{"name": k, "value": v} for k, v in self.env.items()],
+            "env": [{"name": k, "value": v} for k, v in env.items()],
             "volumeMounts": [{"name": n, "mountPath": p} for n, p in self.volumes],
         }
         if command:
@@ -67,11 +71,12 @@ class Job:
             "replicas": replicas,
             "restartPolicy": "Never",
             "template": {
+                "metadata": {"annotations": dict(annotations)},
                 "spec": {
                     "containers": [container],
                     "securityContext": dict(self.pod_security),
                     "volumes": volumes,
-                }
+                },
             },
         }
 

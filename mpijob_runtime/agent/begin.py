@@ -11,6 +11,7 @@ from mpijob_runtime import carried, frames, processes
 from mpijob_runtime.agent.fence import fence
 from mpijob_runtime.agent.serve import FLUSH_SECONDS, Agent
 from mpijob_runtime.agent.streams import Outgoing
+from mpijob_runtime.machine import describe_machine
 from mpijob_runtime.run_dir import choose_run_dir, takes_files
 
 
@@ -22,17 +23,23 @@ def main() -> None:
     attempt, grace = hello["attempt"], float(hello["grace_seconds"])
     run_dir = choose_run_dir(os.environ.get(carried.RUN_DIR))
     os.makedirs(run_dir, mode=0o700, exist_ok=True)
+    machine = describe_machine()
     answer: dict[str, object] = {
         "event": "hello",
         "host": os.uname().nodename,
         "boot_id": processes.read_text("/proc/sys/kernel/random/boot_id"),
         "tmp": takes_files(os.environ.get("TMPDIR") or "/tmp"),  # noqa: S108 - POSIX's default
         "daemons": [name for name in ("orted", "prted") if _on_path(name)],
+        "machine": machine,
     }
-    agent = Agent(attempt, run_dir, grace_seconds=grace, outgoing=outgoing)
+    agent = Agent(attempt, run_dir, grace_seconds=grace, outgoing=outgoing, environ=os.environ)
     refused = _reason_to_refuse(run_dir, attempt, hello, answer)
     if refused is None:
         agent.listen()
+        if hello.get("member") and machine["gpu_driver"]:
+            agent.tell_gpus()
+        if hello.get("links"):
+            answer["links"] = agent.links.listen(_addresses(machine))
     else:
         answer["refused"] = refused
     outgoing.put(frames.GREETING + frames.format_event(answer))
@@ -44,12 +51,22 @@ def main() -> None:
 def _reason_to_refuse(
     run_dir: str, attempt: str, hello: dict[str, str], answer: dict[str, object]
 ) -> str | None:
+    if hello.get("probing"):
+        answer["ended"] = 0
+        return None
     if os.path.exists(f"{run_dir}/{carried.ENDING}"):
         return "this pod is about to end (SIGTERM)"
     keep = hello.get("keep", "").split(",")
     grace = float(hello["grace_seconds"])
     answer["ended"], newer = fence(attempt, keep, run_dir=run_dir, within_seconds=grace)
     return f"a newer attempt, {newer}, is at work here" if newer else None
+
+
+def _addresses(machine: dict[str, object]) -> list[str]:
+    """Return the addresses of this host's interfaces, without their prefix lengths."""
+    interfaces = machine["interfaces"]
+    assert isinstance(interfaces, list)  # noqa: S101 - made by describe_machine
+    return [text.partition("/")[0] for item in interfaces for text in item["addresses"]]
 
 
 def _read_line(descriptor: int) -> bytes:

@@ -11,17 +11,20 @@ import os
 import select
 import time
 
-from mpijob_runtime import carried, frames, processes
+from mpijob_runtime import carried, frames, gpu_driver, processes
+from mpijob_runtime.agent.children import Child, nccl_argv
 from mpijob_runtime.agent.grace import term_seconds
+from mpijob_runtime.agent.links import Links
 from mpijob_runtime.agent.stacks import stacks_of
 from mpijob_runtime.agent.streams import Outgoing, RankStream
 from mpijob_runtime.agent.versions import versions_on_path
 from mpijob_runtime.agent.wrapper import Wrapper
+from mpijob_runtime.container_environ import read_container_environ
 from mpijob_runtime.run_dir import at_socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 _TICK_SECONDS = 0.25
 _IDLE_SECONDS = 3600.0
@@ -43,22 +46,35 @@ class Agent:
         run_dir: the host's private directory.
         grace_seconds: how long ranks have to end once nobody is there to say it.
         outgoing: the stream to the launcher.
+        environ: the agent's own environment.
+
+    Attributes:
+        links: which networks work between hosts.
     """
 
     def __init__(
-        self, attempt: str, run_dir: str, *, grace_seconds: float, outgoing: Outgoing
+        self,
+        attempt: str,
+        run_dir: str,
+        *,
+        grace_seconds: float,
+        outgoing: Outgoing,
+        environ: Mapping[str, str],
     ) -> None:
+        self._environ = environ
         self._attempt = attempt
         self._run_dir = run_dir
         self._grace_seconds = grace_seconds
         self._outgoing = outgoing
         self._poll = select.poll()
         self._handlers: dict[int, Callable[[], object]] = {}
+        self.links = Links(self._poll, self._handlers, self.tell)
         self._wrappers: dict[int, Wrapper] = {}
         self._streams: dict[int, RankStream] = {}
         self._listener: _socket.socket | None = None
         self._commands = bytearray()
         self._open = False
+        self._told: dict[str, str] = {}
         self._held = False
         self._paused = False
         self._warned: set[int] = set()
@@ -199,13 +215,15 @@ class Agent:
     def _obey(self, command: dict[str, str]) -> None:
         act = {
             "alive": self._hear_alive,
-            "go": self._go,
+            "ask": lambda: self.links.ask(command),
+            "go": lambda: self._go(command),
             "warn": self._warn_all,
             "signal": lambda: processes.send(int(command["number"]), self._programs()),
             "kill": self._kill_now,
             "release": self._release,
             "sample": lambda: self._sample_every(float(command["seconds"])),
             "stacks": self._tell_stacks,
+            "nccl": self._tell_nccl,
             "finish": self._finish,
         }.get(command.get("do", ""))
         if act is not None:
@@ -230,10 +248,39 @@ class Agent:
         for wrapper in self._running():
             self.tell("stacks", rank=wrapper.rank, **stacks_of(wrapper.pid))
 
-    def _go(self) -> None:
+    def tell_gpus(self) -> None:
+        """Tell which GPUs this host has, in an event of its own: a driver may take seconds."""
+        self._start_child(gpu_driver.ARGV, lambda text: self.tell("gpus", facts=text))
+
+    def _tell_nccl(self) -> None:
+        """Tell which NCCL the ranks here have loaded, if they have."""
+        from mpijob_runtime.probes.nccl_maps import loaded_libraries
+
+        pids = (pid for family in self._families().values() for pid in family)
+        found = next((paths[0] for pid in pids if (paths := loaded_libraries(pid))), None)
+        if found:
+            self._start_child(nccl_argv(found), lambda text: self.tell("nccl", answer=text))
+
+    def _start_child(self, argv: tuple[str, ...], on_end: Callable[[str], None]) -> None:
+        told = {carried.ATTEMPT: self._attempt, carried.RUN_DIR: self._run_dir}
+        environ = {**self._environ, **read_container_environ(self._run_dir), **told}
+        child = Child(argv, environ, on_end)
+
+        def read() -> None:
+            if child.read():
+                self._forget(child.descriptor)
+
+        self._register(child.descriptor, read)
+
+    def _go(self, command: dict[str, str]) -> None:
+        """Open the gate; what comes through gets what the launcher says of the ranks here."""
+        if self._open:
+            return
         self._open = True
+        self.links.close()
+        self._told = command
         for wrapper in self._wrappers.values():
-            wrapper.tell(carried.GO)
+            wrapper.go(command, first=True)
 
     # -- ending ---------------------------------------------------------------------------------
 
@@ -375,7 +422,7 @@ class Agent:
         versions = versions_on_path(str(environ.get("PATH", "")))
         self.tell("start", **fields, env=environ, versions=versions)
         if self._open:
-            wrapper.tell(carried.GO)
+            wrapper.go(self._told, first=False)
         if self._held:
             wrapper.tell(carried.HOLD)
 

@@ -9,6 +9,8 @@ import _socket
 import os
 import sys
 
+from mpijob_runtime import carried
+
 _NUMBERS = frozenset(
     {"rank", "world_size", "local_rank", "pid", "found", "exit_code", "signal", "oom_kills"}
 )
@@ -39,6 +41,24 @@ class Wrapper:
         self.job = ""
         self.pid = 0
         self.ended = False
+
+    def go(self, told: dict[str, str], *, first: bool) -> None:
+        """Let the program start, with the variables that the launcher has for it.
+
+        Args:
+            told: the launcher's command; ``all.NAME`` is for every rank of the host,
+                ``3.NAME`` for rank 3, ``all.NAME!OTHER`` for those that have no ``OTHER``.
+            first: whether it was at the gate when that opened: ranks that the program spawns
+                later have numbers of their own.
+        """
+        for_it = ["all.", f"{self.rank}."] if first else ["all."]
+        pairs = [
+            f"{name.removeprefix(prefix)}={value}"
+            for prefix in for_it
+            for name, value in told.items()
+            if name.startswith(prefix)
+        ]
+        self.tell("\0".join([carried.GO.decode(), *pairs]).encode())
 
     def tell(self, word: bytes) -> None:
         """Say ``go``, ``hold`` or ``release``."""

@@ -4,8 +4,14 @@ Layer: probe; imports the other probes, facts and settings.
 """
 
 import os
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
 
-from mpijob_runtime.facts import Facts
+from mpijob_runtime.data_network import interface_with
+from mpijob_runtime.facts import Facts, InterfaceFacts
+from mpijob_runtime.host_facts import parse_host_facts
+from mpijob_runtime.machine import describe_machine
 from mpijob_runtime.probes.keys import find_job_key
 from mpijob_runtime.probes.mpi import probe_mpi
 from mpijob_runtime.probes.system import probe_system, probe_user
@@ -19,6 +25,7 @@ def probe_container(settings: Settings) -> Facts:
     """Return everything that this container shows."""
     user = probe_user()
     wrapper = settings.rank_wrapper
+    host = parse_host_facts(describe_machine())
     return Facts(
         system=probe_system(settings.temporary),
         user=user,
@@ -26,4 +33,17 @@ def probe_container(settings: Settings) -> Facts:
         mpi=probe_mpi(path=settings.environ.get("PATH", os.defpath), mpirun=settings.mpirun),
         rank_wrapper=wrapper if wrapper and os.access(wrapper, os.X_OK) else None,
         rsh=RSH if os.access(RSH, os.X_OK) else None,
+        host=host,
+        control_interface=_control_interface(host.interfaces),
     )
+
+
+def _control_interface(interfaces: Sequence[InterfaceFacts]) -> str | None:
+    """Return the interface whose address this host's own name resolves to, as the cluster's does.
+
+    With one interface there is no question, and no name service is asked.
+    """
+    if len(interfaces) > 1:
+        with suppress(OSError):
+            return interface_with(socket.gethostbyname(socket.gethostname()), interfaces)
+    return None

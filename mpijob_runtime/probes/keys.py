@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 
 from mpijob_runtime.facts import KeyFacts, UserFacts
-from mpijob_runtime.probes.system import read_text
+from mpijob_runtime.processes import read_text
 from mpijob_runtime.settings import Settings
 
 KEY_NAMES = ("id_rsa", "id_ecdsa", "ssh-privatekey", "identity")

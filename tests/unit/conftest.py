@@ -25,7 +25,6 @@ SYSTEM = {
     "capabilities": frozenset(),
     "no_new_privileges": True,
     "ptrace_scope": 0,
-    "rdma_devices": (),
     "writable_tmp": True,
 }
 USER = {"uid": 1000, "gid": 1000, "name": "mpiuser", "home": "/home/mpiuser", "shell": "/bin/sh"}

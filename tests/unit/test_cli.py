@@ -6,9 +6,16 @@ import sys
 import threading
 
 import pytest
+from nvml import hand_made
+from nvml.fake_nvml import FakeNvml
 
 from mpijob_runtime import __version__
 from mpijob_runtime.cli import COMMANDS, main
+from mpijob_runtime.facts import NcclFacts
+from mpijob_runtime.probes import gpu_child, nccl
+from mpijob_runtime.probes.gpu import probe_gpus
+
+LR = ("lr", "--base-lr", "0.1", "--base-batch", "256", "--micro-batch", "32")
 
 
 @pytest.fixture(autouse=True)
@@ -94,6 +101,12 @@ def test_the_version_is_the_packages(run):
         ("plan", "--json"),
         ("plan", "-n", "9", "--host", "localhost:2", "--", "true"),
         ("wait", "--timeout", "x"),
+        ("lr", "--base-lr", "0.1"),
+        (*LR, "--world-size", "0"),
+        (*LR, "--world-size", "eight"),
+        (*LR, "--world-size", "8", "--base-lr", "nan"),
+        (*LR, "--world-size", "8", "--rule", "cubic"),
+        (*LR, "--world-size", "8", "--adasum", "3"),
     ],
     ids=" ".join,
 )
@@ -181,7 +194,7 @@ def test_plan_json_has_the_shape_of_the_contract(run, hostfile):
     code, out, err = run("plan", "--json", *argv)
     data = json.loads(out)
     assert (code, err) == (0, "")
-    assert list(data) == ["mpi", "hosts", "world_size", "argv", "environ"]
+    assert list(data) == ["mpi", "hosts", "world_size", "argv", "environ", "rank_environ"]
     assert data["mpi"] == {"name": "Open MPI", "version": "4.1.4"}
     assert data["world_size"] == 5
     assert data["argv"][-3:] == ["python", "-c", "a b"]
@@ -254,13 +267,30 @@ def test_a_reader_that_goes_away_is_no_traceback(local_mpi):
 
 @pytest.mark.usefixtures("mpi")
 def test_probe_json_has_every_group_of_facts(run):
-    """system, user, key, mpi, rank_wrapper and rsh, as plain data."""
+    """From the system to NCCL, as plain data."""
     code, out, _ = run("probe", "--json")
     data = json.loads(out)
     assert code == 0
-    assert list(data) == ["system", "user", "key", "mpi", "rank_wrapper", "rsh"]
+    groups = ["system", "user", "key", "mpi", "rank_wrapper", "rsh", "host", "control_interface"]
+    assert list(data) == [*groups, "gpu", "nccl"]
     assert data["mpi"]["version"] == "4.1.4"
     assert isinstance(data["system"]["capabilities"], list)
+
+
+@pytest.mark.usefixtures("mpi")
+def test_probe_shows_gpus_and_nccl(run, monkeypatch):
+    """Of a hand-made host, as text and as JSON."""
+    host = probe_gpus(FakeNvml(hand_made.with_nvswitch(count=2)))
+    library = NcclFacts("/x/libnccl.so.2", "2.29.7", "Python package")
+    monkeypatch.setattr(gpu_child, "probe_gpus_in_child", lambda _seconds: host)
+    monkeypatch.setattr(nccl, "probe_nccl", lambda _environ, python: library)
+    _, out, _ = run("probe")
+    assert "gpu: GPU 1: NVIDIA H100 80GB HBM3, 80.0 GiB, GPU-" in out
+    assert "gpu: GPU1 NV18 X\n" in out
+    assert "nccl: 2.29.7, /x/libnccl.so.2 (Python package)\n" in out
+    data = json.loads(run("probe", "--json")[1])
+    assert [gpu["index"] for gpu in data["gpu"]["gpus"]] == [0, 1]
+    assert data["nccl"]["version"] == "2.29.7"
 
 
 @pytest.mark.usefixtures("mpi")
@@ -342,3 +372,26 @@ def test_healthcheck_is_1_if_nobody_listens(run, monkeypatch):
         port = server.getsockname()[1]
     monkeypatch.setenv("MPIJOB_SSH_PORT", str(port))
     assert run("healthcheck") == (1, "", f"port {port}: Connection refused\n")
+
+
+def test_lr_explains_rule_by_rule(run):
+    """The chosen rule in words, then each rule's rate, formula and paper."""
+    code, out, err = run(*LR, "--world-size", "64", "--rule", "sqrt")
+    assert (code, err) == (0, "")
+    assert out.startswith("learning rate 0.282843 = 0.1 x 2.82843\n")
+    table = [line.split() for line in out.partition("\n\n")[2].splitlines()]
+    assert table[0][:3] == ["rule", "factor", "rate"]
+    assert [row[:4] for row in table[1:]] == [
+        ["linear", "8", "0.8", "base"],
+        ["*", "sqrt", "2.82843", "0.282843"],
+        ["none", "1", "0.1", "base"],
+    ]
+
+
+def test_lr_json_has_the_plan_and_the_other_rules(run):
+    """AdaSum is listed where it was asked for."""
+    code, out, _ = run(*LR, "--world-size", "64", "--adasum", "8", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert (found["rule"], found["factor"], found["effective_batch"]) == ("adasum", 8.0, 2048)
+    assert [each["rule"] for each in found["rules"]] == ["linear", "sqrt", "none", "adasum"]

@@ -3,7 +3,14 @@ import io
 import pytest
 
 from mpijob_runtime.console import Console
-from mpijob_runtime.crew import _check_daemon, _check_nodes, check_crew, say_change
+from mpijob_runtime.crew import (
+    _check_control_network,
+    _check_daemon,
+    _check_nodes,
+    check_crew,
+    say_change,
+)
+from mpijob_runtime.environ import Variable
 from mpijob_runtime.errors import ConfigurationError, SpreadError
 from mpijob_runtime.probes.ssh import HostRefusal
 from mpijob_runtime.readiness import HostChange
@@ -79,10 +86,11 @@ def test_the_same_open_mpi_is_fine(major, daemons):
 
 
 class FakePlan:
-    """Stands in for a plan: tells whether the launcher is one of its hosts."""
+    """Stands in for a plan: whether the launcher is one of its hosts, and mpirun's variables."""
 
-    def __init__(self, *, aliases):
+    def __init__(self, *, aliases=(), environ=()):
         self.aliases = aliases
+        self.environ = dict(environ)
 
 
 def test_what_an_earlier_attempt_left_is_said(console, make_settings):
@@ -112,3 +120,41 @@ def test_a_hosts_change_is_one_line(refusal, words, console):
     """How many are ready, since when, who, and why not."""
     say_change(console, HostChange("w0", refusal, 1, 2, 3.14))
     assert console.said() == words
+
+
+OOB = "OMPI_MCA_oob_tcp_if_include"
+
+
+def with_interfaces(*names):
+    """Return a watch whose host has these interfaces."""
+    found = [{"name": name, "mtu": 1500, "addresses": ["10.0.0.1/8"]} for name in names]
+    return crew("a", machine={"interfaces": found})[0]
+
+
+@pytest.mark.parametrize("name", [OOB, "PRTE_MCA_prte_if_include"])
+@pytest.mark.parametrize(("has", "words"), [(["ens3", "net1"], "ens3, net1"), ([], r"\(none\)")])
+def test_a_host_without_the_daemons_network_is_refused(name, has, words):
+    """78 with both sides and a way out, instead of a daemon that cannot call back."""
+    plan = FakePlan(environ={name: Variable("eth0", "probed", "")})
+    with pytest.raises(
+        ConfigurationError, match=f"found interfaces {words}, wanted eth0"
+    ) as caught:
+        _check_control_network(with_interfaces(*has), plan)
+    assert caught.value.exit_code == 78
+    assert str(caught.value).startswith("w0.job.svc: ")
+    assert f"set {name}" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("environ", "watch"),
+    [
+        ({OOB: Variable("eth0", "probed", "")}, with_interfaces("net1", "eth0")),
+        ({OOB: Variable("10.0.0.0/8", "user", "")}, with_interfaces("ens3")),
+        ({}, with_interfaces("ens3")),
+        ({OOB: Variable("eth0", "probed", "")}, crew("a")[0]),
+    ],
+    ids=["it is there", "the user's own", "not told", "an agent that does not say"],
+)
+def test_a_host_that_daemons_can_work_on_is_taken(environ, watch):
+    """The user's word is not held against interfaces: it may be a subnet."""
+    assert _check_control_network(watch, FakePlan(environ=environ)) is None

@@ -11,12 +11,23 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted(p for p in ROOT.rglob("*.md") if not {".venv", ".build"} & set(p.parts))
 
 
-def test_the_reference_is_what_the_code_says():
-    """docs/reference.md is made by tools/reference.py and current."""
-    argv = (sys.executable, str(ROOT / "tools" / "reference.py"))
-    made = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+@pytest.mark.parametrize("name", ["reference.md", "reference/environment.md"])
+def test_the_reference_is_what_the_code_says(name):
+    """The pages are made by tools/reference.py and current."""
+    script = f"import reference; print(reference.page({name!r}), end='')"
+    argv = (sys.executable, "-c", script)
+    made = subprocess.run(argv, cwd=ROOT / "tools", capture_output=True, text=True, check=True)
 
-    assert (ROOT / "docs" / "reference.md").read_text(encoding="utf-8") == made
+    assert (ROOT / "docs" / name).read_text(encoding="utf-8") == made.stdout
+
+
+def test_no_variable_for_debugging_is_set():
+    """What NCCL's guide warns of keeping is in no table of ours."""
+    import reference
+
+    from mpijob_runtime.defaults import DEFAULTS, RANK_DEFAULTS
+
+    assert not {row.name for row in (*DEFAULTS, *RANK_DEFAULTS)} & set(reference.NEVER)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -33,7 +33,7 @@ def assemble(make_settings, make_facts):
         (5, "PRTE_MCA_prte_default_hostfile"),
         (5, "PRTE_MCA_plm_ssh_agent"),
         (5, "PRTE_MCA_odls_base_exec_agent"),
-        (4, "OMPI_MCA_pml"),
+        (4, "OMPI_MCA_hwloc_base_binding_policy"),
         (5, "OMPI_ALLOW_RUN_AS_ROOT"),
     ],
 )
@@ -50,7 +50,7 @@ def test_an_empty_variable_of_the_user_is_left_alone_too():
 
 def test_an_empty_setting_of_the_user_stays(assemble):
     """A user who set a variable to nothing meant it."""
-    found = assemble({"OMPI_MCA_pml": ""})["OMPI_MCA_pml"]
+    found = assemble({"OMPI_MCA_plm_rsh_agent": ""})["OMPI_MCA_plm_rsh_agent"]
     assert (found.value, found.source) == ("", "user")
 
 
@@ -66,7 +66,7 @@ def test_a_variable_of_the_operator_is_overridden(assemble):
     ("name", "source"),
     [
         ("OMPI_MCA_orte_default_hostfile", "default"),
-        ("OMPI_MCA_pml", "probed"),
+        ("OMPI_MCA_orte_fork_agent", "probed"),
         ("OMPI_ALLOW_RUN_AS_ROOT", "probed"),
         ("MPIJOB_INSIDE", "default"),
         ("OMPI_MPIJOB_MASTER_ADDR", "default"),

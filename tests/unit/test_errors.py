@@ -6,12 +6,14 @@ from mpijob_runtime.errors import HostfileError, HostsNotReadyError, Problem, Us
 CODES = {
     "MpiJobError": 70,
     "UsageError": 64,
+    "LearningRateError": 64,
     "InputError": 65,
     "HostfileError": 65,
     "ManifestError": 65,
     "HostsNotReadyError": 69,
     "SpreadError": 76,
     "ConfigurationError": 78,
+    "WorldError": 78,
     "ProgramNotFoundError": 127,
 }
 

@@ -43,6 +43,8 @@ def test_json_has_exactly_the_keys_of_the_contract(outcome):
         "world_size",
         "hosts",
         "spread",
+        "network",
+        "nccl",
         "phases_seconds",
     ]
     assert list(data["first_failure"]) == [

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from mpijob_runtime.facts import KeyFacts, MpiFacts, UserFacts
+from mpijob_runtime.facts import InterfaceFacts, KeyFacts, MpiFacts, UserFacts
+from mpijob_runtime.probes import container
 from mpijob_runtime.probes.container import probe_container
 from mpijob_runtime.probes.keys import find_key
 from mpijob_runtime.probes.mpi import find_real_program, parse_version, probe_mpi
@@ -389,3 +390,33 @@ def test_a_wrapper_that_cannot_run_is_none(wrapper):
     """Without the wrapper ranks run all the same."""
     environ = {"PATH": "/nowhere", "MPIJOB_RANK_WRAPPER": wrapper}
     assert probe_container(Settings.from_environ(environ)).rank_wrapper is None
+
+
+def interfaces(*names):
+    """Return interfaces with an address each."""
+    return [InterfaceFacts(n, 1500, None, (f"10.{i}.0.1/16",)) for i, n in enumerate(names)]
+
+
+@pytest.mark.parametrize(
+    ("names", "address", "expected"),
+    [
+        (["eth0", "net1"], "10.1.0.1", "net1"),
+        (["eth0", "net1"], "127.0.1.1", None),
+        (["eth0"], "10.0.0.1", None),
+        ([], "10.0.0.1", None),
+    ],
+)
+def test_daemons_use_the_interface_of_the_hosts_own_name(names, address, expected, monkeypatch):
+    """Of several; a name that resolves to loopback tells nothing."""
+    monkeypatch.setattr(container.socket, "gethostbyname", lambda _name: address)
+    assert container._control_interface(interfaces(*names)) == expected
+
+
+def test_a_name_that_does_not_resolve_decides_nothing(monkeypatch):
+    """A launcher may start before the name service knows it."""
+
+    def fail(_name):
+        raise OSError(-2, "Name or service not known")
+
+    monkeypatch.setattr(container.socket, "gethostbyname", fail)
+    assert container._control_interface(interfaces("eth0", "net1")) is None

@@ -12,6 +12,7 @@ OPEN_MPI ?= 4.1
 JOB ?= ddp
 N ?= 1
 TARGETS_ddp := torch
+TARGETS_horovod := horovod
 TARGETS_mpi4py := runtime
 TARGETS_pi := runtime devel
 
@@ -20,7 +21,7 @@ TARGETS_pi := runtime devel
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 
-run: host .venv/ready ## train the DDP example on a launcher and eight workers (OPEN_MPI=5.0, JOB=pi|mpi4py)
+run: host .venv/ready ## train the DDP example on a launcher and eight workers (OPEN_MPI=5.0, JOB=horovod|pi|mpi4py)
 	$(LOCAL) build --open-mpi $(OPEN_MPI) $(addprefix --target ,$(TARGETS_$(JOB)))
 	$(LOCAL) build --open-mpi $(OPEN_MPI) examples/$(JOB)
 	$(LOCAL) run --image mpijob-example:$(JOB)-ompi$(OPEN_MPI) examples/$(JOB)/mpijob.yaml
@@ -35,8 +36,8 @@ matrix: host .venv/ready ## pi under every operator, user, key path and Open MPI
 	done
 	PYTHONPATH=tests $(BIN)/python -m operator_matrix $(if $(WRITE),--write docs/operators.md)
 
-image: host .venv/ready ## build the public images for OPEN_MPI (4.1 by default)
-	$(LOCAL) build --open-mpi $(OPEN_MPI) --target runtime --target devel --target torch
+image: host .venv/ready ## build the public images for OPEN_MPI (4.1 by default); CUDA: mpijob-local build --target cuda
+	$(LOCAL) build --open-mpi $(OPEN_MPI) --target runtime --target devel --target torch --target horovod
 
 lint: .venv/ready ## ruff, mypy --strict, shellcheck, hadolint
 	tools/lint.sh
@@ -63,9 +64,10 @@ clean: ## remove our containers, images and files; nothing else
 host:
 	@tools/host-packages.sh
 
-.venv/ready: requirements/dev.txt pyproject.toml mpijob_local/pyproject.toml
+.venv/ready: requirements/dev.txt pyproject.toml mpijob_local/pyproject.toml benchmarks/pyproject.toml
 	@tools/host-packages.sh
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable . --editable ./mpijob_local
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable . --editable ./mpijob_local \
+		--editable ./benchmarks
 	touch $@

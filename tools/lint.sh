@@ -15,6 +15,6 @@ check ruff check .
 check ruff format --check .
 check ruff check --extension rank:python "${python_scripts[@]}"
 check mypy
-check shellcheck tools/*.sh .ci/run
+check shellcheck tools/*.sh images/build/* .ci/run
 check hadolint --config .hadolint.yaml Containerfile examples/*/Containerfile
 exit "$failed"

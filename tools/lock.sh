@@ -3,7 +3,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 .venv/bin/python -m pip install --quiet uv
-for file in images/requirements/{runtime,torch,openmpi50,test}.in requirements/dev.in; do
+lock() {
     .venv/bin/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-header \
-        --no-emit-index-url --no-annotate --no-strip-markers "$file" --output-file "${file%.in}.txt"
+        --no-emit-index-url --no-annotate --no-strip-markers "$1" --output-file "${1%.in}.txt" "${@:2}"
+}
+for file in images/requirements/{runtime,torch,openmpi50,test,horovod,cuda}.in requirements/dev.in; do
+    lock "$file"
 done
+lock images/requirements/horovod-source.in --no-deps
+# == would also take a CPU build, torch==2.13.0+cpu, where pip is set up to find one
+sed --in-place 's/^torch==\([0-9]\)/torch===\1/' images/requirements/cuda.txt

@@ -1,14 +1,15 @@
-"""Print docs/reference.md, made from the code.
+"""Write docs/reference.md and docs/reference/environment.md, made from the code.
 
-.venv/bin/python tools/reference.py > docs/reference.md
+.venv/bin/python tools/reference.py
 """
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import click
 
 from mpijob_runtime.cli import COMMANDS, group
-from mpijob_runtime.defaults import DEFAULTS
+from mpijob_runtime.defaults import DEFAULTS, RANK_DEFAULTS
 from mpijob_runtime.settings import VARIABLES
 
 EXIT_CODES = (
@@ -26,12 +27,30 @@ EXIT_CODES = (
     ("any other", "a rank's own code, passed through", "it depends"),
 )
 
+TOLD_RANKS = (
+    ("RANK, WORLD_SIZE", "number of the rank, and how many there are; as torchrun"),
+    ("LOCAL_RANK, LOCAL_WORLD_SIZE", "the same on its host"),
+    ("MASTER_ADDR, MASTER_PORT", "where torch.distributed meets: the hostfile's first host"),
+    ("MPIJOB_HOSTS", "names of all hosts in the order of their first ranks, with commas between"),
+    ("MPIJOB_NODE_RANK", "index of this rank's host among them"),
+    ("MPIJOB_GPU", "index of this rank's GPU by PCI bus order; only where GPUs were seen"),
+    ("MPIJOB_PROGRESS_FILE", "file for the number of the step, for `--stall-timeout`"),
+    ("MPIJOB_PREEMPTION_FILE", "file that exists once the job is to end"),
+)
+
+NEVER = (
+    *("NCCL_ALGO", "NCCL_PROTO", "NCCL_P2P_LEVEL", "NCCL_NVLS_ENABLE", "NCCL_NTHREADS"),
+    *("NCCL_NET_GDR_LEVEL", "NCCL_MIN_NCHANNELS", "NCCL_SOCKET_NTHREADS", "NCCL_NSOCKS_PERTHREAD"),
+)
+
 OUTCOME = """\
 ```json
 {"outcome": "succeeded|failed|preempted|not_started", "exit_code": 3, "reason": "…",
  "first_failure": {"rank": 3, "host": "train-worker-3", "exit_code": 3, "signal": null,
                    "cause": "…", "evidence": ["…"]},
  "ranks_started": 8, "world_size": 8, "hosts": [{"name": "…", "ranks": [0]}],
+ "network": {"name": "eth0", "family": "IPv4", "interfaces": {"train-worker-0": "eth0"},
+             "mbit_per_second": null, "others": {}},
  "phases_seconds": {"wait": 0.3, "start": 0.9, "run": 61.7}}
 ```"""
 
@@ -42,8 +61,18 @@ def reference() -> Iterator[str]:
     yield ""
     yield "Made by `tools/reference.py` from the code; a test keeps it true."
     yield from section("Commands", commands())
+    yield "All variables: [reference/environment.md](reference/environment.md)."
+    yield from section("Exit codes", exit_codes())
+    yield from section("The outcome", outcome())
+
+
+def environment() -> Iterator[str]:
+    """Yield the lines of the page about variables."""
+    yield "# Variables"
+    yield ""
+    yield "Made by `tools/reference.py` from the code; a test keeps it true."
     yield from section(
-        "Variables",
+        "What this package reads",
         table(
             ("variable", "flag", "default", "meaning"),
             (
@@ -52,18 +81,64 @@ def reference() -> Iterator[str]:
             ),
         ),
     )
-    yield from section(
-        "What is set for mpirun",
-        table(
-            ("variable", "Open MPI", "value", "when", "why", "source"),
+    yield from section("What each rank is told", told_ranks())
+    yield from section("What ranks get that have none of that name", rank_defaults())
+    yield from section("What is set for mpirun", mpirun_defaults())
+
+
+def told_ranks() -> Iterator[str]:
+    """Yield the table of variables that say to a rank where it is."""
+    yield from table(
+        ("variable", "meaning"), ((f"`{name}`", meaning) for name, meaning in TOLD_RANKS)
+    )
+
+
+def rank_defaults() -> Iterator[str]:
+    """Yield the table of the ranks' defaults."""
+    yield (
+        "Decided at the start gate by what the hosts show; `mpijob-runtime plan --probe-hosts` "
+        "shows the values. `{interface}` is the data network's on the rank's host: the one on "
+        "which every host reaches the next, the fastest if there are several."
+    )
+    yield ""
+    yield from table(
+        ("variable", "value", "since", "when", "why", "source"),
+        (
             (
-                (f"`{d.name}`", str(d.major or "all"), f"`{d.value}`", d.condition, d.why, d.source)
-                for d in DEFAULTS
-            ),
+                f"`{d.name}`",
+                f"`{d.value}`",
+                d.since,
+                d.condition + "".join(f"; not beside `{name}`" for name in d.unless),
+                d.why,
+                d.source,
+            )
+            for d in RANK_DEFAULTS
         ),
     )
-    yield from section("Exit codes", exit_codes())
-    yield from section("The outcome", outcome())
+    yield ""
+    yield (
+        "Never set, because they are for debugging and turn a good choice of NCCL into a bad one: "
+        + ", ".join(f"`{name}`" for name in NEVER)
+        + "."
+    )
+
+
+def mpirun_defaults() -> Iterator[str]:
+    """Yield the table of mpirun's defaults."""
+    yield from table(
+        ("variable", "Open MPI", "value", "when", "why", "source"),
+        (
+            (
+                f"`{d.name}`",
+                d.since or {4: "4.0 to 4.1", 5: "5.0"}.get(d.major or 0, "all"),
+                f"`{d.value}`",
+                d.condition,
+                d.why,
+                d.source,
+            )
+            for d in DEFAULTS
+        ),
+    )
 
 
 def section(title: str, lines: Iterable[str]) -> Iterator[str]:
@@ -111,5 +186,18 @@ def table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[s
         yield f"| {' | '.join(cells)} |"
 
 
+PAGES = {"reference.md": reference, "reference/environment.md": environment}
+"""Path in docs/ -> its lines."""
+
+
+def page(name: str) -> str:
+    """Return the text of a page."""
+    lines = "\n".join(PAGES[name]()).splitlines()
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
 if __name__ == "__main__":
-    print("\n".join(line.rstrip() for line in "\n".join(reference()).splitlines()))  # noqa: T201
+    for name in PAGES:
+        path = Path(__file__).parents[1] / "docs" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(page(name), encoding="utf-8")

@@ -14,7 +14,7 @@ step lint
 tools/lint.sh
 
 step "unit tests"
-coverage run -m pytest -q tests/unit
+coverage run -m pytest -q tests/unit tests/gpu
 
 for version in 4.1 5.0; do
     step "images with Open MPI $version"
@@ -23,13 +23,18 @@ for version in 4.1 5.0; do
     tools/test-in-image.sh "mpijob-runtime:test-ompi$version"
 done
 
-step "torch image and examples"
-mpijob-local build --quiet --target torch
+step "torch and Horovod images and examples"
+mpijob-local build --quiet --target torch --target torch-test
 for version in 4.1 5.0; do
     mpijob-local build --quiet --open-mpi "$version" examples/pi
+    mpijob-local build --quiet --open-mpi "$version" --target horovod
+    mpijob-local build --quiet --open-mpi "$version" examples/horovod
 done
 mpijob-local build --quiet examples/mpi4py
 mpijob-local build --quiet examples/ddp
+
+step "tests with torch, and with process groups of several ranks"
+tools/test-with-torch.sh mpijob-runtime:torch-test-ompi4.1
 
 step "image and cluster tests"
 coverage run -m pytest -q tests/image tests/cluster

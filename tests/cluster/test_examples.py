@@ -10,6 +10,9 @@ from engines import existing_image
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 EXAMPLES = Path(__file__).parents[2] / "examples"
+SOURCES = sorted(
+    str(path.relative_to(EXAMPLES)) for end in ("py", "c") for path in EXAMPLES.glob(f"*/*.{end}")
+)
 UPSTREAM = Path(__file__).parent / "data" / "upstream-pi.yaml"
 
 
@@ -86,7 +89,7 @@ def test_manifests_are_fit_for_a_cluster(path):
     assert "cleanPodPolicy: Running" in text
 
 
-@pytest.mark.parametrize("name", ["pi/pi.c", "mpi4py/ring.py", "ddp/train.py", "horovod/train.py"])
+@pytest.mark.parametrize("name", SOURCES)
 def test_sources_are_short(name):
     """An example is read in a minute: under 120 lines."""
     assert len((EXAMPLES / name).read_text(encoding="utf-8").splitlines()) < 120

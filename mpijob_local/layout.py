@@ -157,9 +157,14 @@ class _Making:
             command=container.command,
             env=self._env(container, role),
             projections=(secret,),
-            empty_dirs=tuple((volume.name, volume.empty_dir) for volume in spec.volumes),
+            empty_dirs=tuple((it.name, it.empty_dir) for it in spec.volumes if it.empty_dir),
+            claims=tuple(
+                (it.name, it.persistent_volume_claim.claim_name)
+                for it in spec.volumes
+                if it.persistent_volume_claim
+            ),
             mounts=(
-                *_user_mounts(container),
+                *_user_mounts(spec),
                 Mount(secret.name, self.job.spec.ssh_auth_mount_path, read_only=True),
             ),
             security=_security(spec),
@@ -200,10 +205,18 @@ class _Making:
         return Projection(self.operator.secret_volume, Source.SECRET, items)
 
 
-def _user_mounts(container: Container) -> tuple[Mount, ...]:
+def _user_mounts(spec: PodSpec) -> tuple[Mount, ...]:
+    """Return the container's mounts; a claim's own readOnly holds for all of its mounts."""
+    read_only = {
+        volume.name
+        for volume in spec.volumes
+        if volume.persistent_volume_claim and volume.persistent_volume_claim.read_only
+    }
     return tuple(
-        Mount(mount.name, mount.mount_path, mount.sub_path, mount.read_only)
-        for mount in container.volume_mounts
+        Mount(
+            mount.name, mount.mount_path, mount.sub_path, mount.read_only or mount.name in read_only
+        )
+        for mount in spec.containers[0].volume_mounts
     )
 
 

@@ -10,6 +10,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,32 @@ from mpijob_runtime.errors import ConfigurationError
 Runner = Callable[[tuple[str, ...]], str]
 """Runs one command and returns its stdout; tests pass a fake."""
 
-# A smaller bucket than one segment of 64 KiB after segmentation offload costs most of the rate.
-# The price: that much passes at full speed after a pause.
-_BURST_BYTES = 256 * 1024
 # How long a packet may wait before it is dropped: a switch port's buffer, in time.
 _LATENCY = "50ms"
 # linux/capability.h: for the qdisc, and for entering a pod's network namespace
 _CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21}
 _UNSHAPED = "give --rate unlimited for each network"
 _CONGESTION_CONTROLS = Path("/proc/sys/net/ipv4/tcp_allowed_congestion_control")
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """The sizes of the token buckets at both ends of a link.
+
+    Attributes:
+        send_bytes: of the one at the pod's end; so much passes at full speed after a pause.
+        receive_bytes: of the one at the other end.
+    """
+
+    send_bytes: int
+    receive_bytes: int
+
+
+BUCKET = Bucket(send_bytes=128 * 1024, receive_bytes=256 * 1024)
+"""Two segments of 64 KiB (segmentation offload), and for what a late timer of a busy machine leaves
+unused more where it costs no exactness. Smaller segments, which smaller buckets would need, take
+two to three times the processor time and lose the rate from 500 Mbit/s on (docs/performance.md).
+"""
 
 
 def check_can_shape(*, rootless: bool, effective_capabilities: int) -> None:
@@ -90,7 +108,12 @@ def run_command(argv: tuple[str, ...]) -> str:
 
 
 def shape_link(
-    namespace: str, interface: str, bits_per_second: int, *, run: Runner = run_command
+    namespace: str,
+    interface: str,
+    bits_per_second: int,
+    *,
+    bucket: Bucket = BUCKET,
+    run: Runner = run_command,
 ) -> None:
     """Limit what an interface of a pod sends and receives, and read back that it is so.
 
@@ -98,16 +121,20 @@ def shape_link(
         namespace: path of the pod's network namespace.
         interface: its name in there.
         bits_per_second: of whole Ethernet frames without preamble, as tc counts them.
+        bucket: sizes of the token buckets.
         run: runs a command.
 
     Raises:
         ConfigurationError: the kernel or tc refuses, or something else is in force.
     """
     inside = ("nsenter", f"--net={namespace}", "--")
-    for prefix, name in ((inside, interface), ((), _peer(inside, interface, run))):
+    for prefix, name, burst in (
+        (inside, interface, bucket.send_bytes),
+        ((), _peer(inside, interface, run), bucket.receive_bytes),
+    ):
         tc = (*prefix, "tc")
-        bucket = (f"{bits_per_second}bit", "burst", str(_BURST_BYTES), "latency", _LATENCY)
-        run((*tc, "qdisc", "replace", "dev", name, "root", "tbf", "rate", *bucket))
+        sizes = (f"{bits_per_second}bit", "burst", str(burst), "latency", _LATENCY)
+        run((*tc, "qdisc", "replace", "dev", name, "root", "tbf", "rate", *sizes))
         _verify(_json((*tc, "-json", "qdisc", "show", "dev", name), run), name, bits_per_second)
 
 

@@ -4,7 +4,7 @@ Layer: reads one file through ``yamlfile``; the rest is pure.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -66,6 +66,7 @@ def load_manifest(
     overrides: Overrides | None = None,
     ignore: Sequence[str] = (),
     operator: Operator = MPI_OPERATOR,
+    claims: Collection[str] = (),
 ) -> Manifest:
     """Read and check a manifest.
 
@@ -75,6 +76,7 @@ def load_manifest(
         ignore: shell patterns of field paths to leave out (``*.nodeSelector``); a pattern
             without a dot matches a field's own name wherever it stands.
         operator: whose rules hold.
+        claims: names of the PersistentVolumeClaims that have a directory.
 
     Raises:
         ManifestError: with every problem that was found.
@@ -85,7 +87,7 @@ def load_manifest(
     data = _without(document.data, ignore, (), ignored)
     document = replace(document, data=_without_nulls(data))
     job = _with_overrides(_parse(document), overrides or Overrides())
-    if found := findings(job, operator=operator):
+    if found := findings(job, operator=operator, claims=claims):
         raise ManifestError(
             path,
             [

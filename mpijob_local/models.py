@@ -240,14 +240,21 @@ class EmptyDir(Strict):
     size_limit: Amount | None = None
 
 
+class PersistentVolumeClaim(Strict):
+    """A claim by name, whose place a directory takes (``run --claim NAME=DIR``)."""
+
+    claim_name: NonEmpty
+    read_only: StrictBool = False
+
+
 class Volume(Strict):
-    """A volume of a pod."""
+    """A volume of a pod: one of its two kinds, which ``validation`` checks."""
 
     name: NonEmpty
-    empty_dir: EmptyDir
+    empty_dir: EmptyDir | None = None
+    persistent_volume_claim: PersistentVolumeClaim | None = None
     refused: ClassVar[Mapping[str, str]] = {
         "hostPath": _NOT_YET,
-        "persistentVolumeClaim": _NO_CLUSTER,
         "ephemeral": _NO_CLUSTER,
         "configMap": _NO_CLUSTER,
         "secret": _NO_CLUSTER,

@@ -78,6 +78,7 @@ class Node:
         run: identifier of this run.
         objects: content of the job's secret and configMap by key.
         images: what each image says.
+        claims: the directory of each claim; prepared.
         nologin_entry: imitate CRI-O's passwd entry.
         extra: further arguments that ``podman run`` needs on this machine.
         podman_options: those that podman itself needs.
@@ -89,6 +90,7 @@ class Node:
     run: str
     objects: dict[str, bytes]
     images: Mapping[str, ImageConfig]
+    claims: Mapping[str, Path] = field(default_factory=dict)
     nologin_entry: bool = False
     extra: tuple[str, ...] = ()
     podman_options: tuple[str, ...] = ()
@@ -204,7 +206,10 @@ class Node:
             hosts_file=directory / "hosts",
             termination_log=directory / "termination-log",
             log_file=self.log_file(pod),
-            volumes={name: self._volume(pod, name) for name in names},
+            volumes={
+                **{name: self._volume(pod, name) for name in names},
+                **{name: self.claims[claim] for name, claim in pod.claims},
+            },
             nologin_entry=self.nologin_entry,
             image=self.images[pod.container.image],
             extra=(*self.extra, *self._rates(pod)),

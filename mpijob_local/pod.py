@@ -88,6 +88,7 @@ class Pod:
 
     Attributes:
         host: the name in the hostfile.
+        claims: the claim's name by volume.
         env: the user's variables, then the operator's; references not yet expanded.
         searches: search domains of its resolver.
         restarts: restart in place after a failure (restartPolicy OnFailure).
@@ -105,6 +106,7 @@ class Pod:
     env: tuple[EnvVar, ...]
     projections: tuple[Projection, ...]
     empty_dirs: tuple[tuple[str, EmptyDir], ...]
+    claims: tuple[tuple[str, str], ...]
     mounts: tuple[Mount, ...]
     security: Security
     searches: tuple[str, ...]

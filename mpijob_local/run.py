@@ -4,10 +4,11 @@ import os
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mpijob_local.attempts import BASE_SECONDS, RetryPolicy
+from mpijob_local.claims import prepare_claims
 from mpijob_local.containers import ImageConfig
 from mpijob_local.hook import install_hook
 from mpijob_local.images import check_non_root, read_images
@@ -50,6 +51,7 @@ class RunOptions:
         operator: whose way the job is laid out.
         rates: a network for each, with the rate of its links in bits per second; None is
             unshaped.
+        claims: the directory of each PersistentVolumeClaim.
     """
 
     keep: bool = False
@@ -59,6 +61,7 @@ class RunOptions:
     launcher_only: bool = False
     operator: Operator = MPI_OPERATOR
     rates: tuple[int | None, ...] = (None,)
+    claims: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,8 @@ def run_job(job: MPIJob, place: Workplace, options: RunOptions) -> Outcome:
 
     Raises:
         UsageError: the job is running already.
-        ConfigurationError: an image is missing, links cannot be shaped, or podman refuses.
+        ConfigurationError: an image is missing, a claim's directory cannot be made, links cannot
+            be shaped, or podman refuses.
         Interrupted: by SIGINT or SIGTERM; everything has been removed.
     """
     if any(options.rates):
@@ -95,6 +99,8 @@ def run_job(job: MPIJob, place: Workplace, options: RunOptions) -> Outcome:
         remove_job(place.engine, name, home=place.home)
         with _removed_at_end(name, place, keep=options.keep):
             state.empty()
+            for doubt in prepare_claims(layout.pods, options.claims):
+                place.reporter.warn(doubt)
             node = _node(layout, state, place, options, images)
             outcome = _execute(job, layout, node, place, options)
             if options.keep:
@@ -166,6 +172,7 @@ def _node(
             HOSTFILE: layout.hostfile.encode(),
         },
         images=images,
+        claims=options.claims,
         nologin_entry=options.nologin_entry,
         extra=_podman_arguments(place, options),
         podman_options=install_hook(state.hooks) if any(options.rates) else (),

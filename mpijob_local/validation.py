@@ -4,12 +4,18 @@ Layer: pure; each rule yields what is wrong at which location.
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
 
 from mpijob_local.models import Container, MPIJob, PodSpec, ReplicaSpec
 from mpijob_local.operators import MPI_OPERATOR, Operator
 from mpijob_local.pod import NETWORKS_ANNOTATION
+from mpijob_local.volume_rules import (
+    Finding,
+    claim_findings,
+    mount_findings,
+    named_claims,
+    volume_findings,
+)
 from mpijob_local.yamlfile import Location
 
 _DNS_1035 = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")
@@ -19,28 +25,22 @@ _KNOWN_RESOURCES = ("cpu", "memory", "ephemeral-storage")
 _USUAL_WORKERS = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A broken rule.
+def findings(
+    job: MPIJob, *, operator: Operator = MPI_OPERATOR, claims: Collection[str] = ()
+) -> tuple[Finding, ...]:
+    """Return every broken rule of a job that is well-formed field by field.
 
-    Attributes:
-        location: the field.
-        found: what stands there.
-        wanted: what the rule asks for.
+    Args:
+        job: what the manifest says.
+        operator: whose rules hold.
+        claims: names of the PersistentVolumeClaims that have a directory.
     """
-
-    location: Location
-    found: str
-    wanted: str
-
-
-def findings(job: MPIJob, *, operator: Operator = MPI_OPERATOR) -> tuple[Finding, ...]:
-    """Return every broken rule of a job that is well-formed field by field."""
     return (
         *_names(job, operator),
         *_implementation(job, operator),
         *_replicas(job),
         *_templates(job, operator),
+        *claim_findings(job, claims),
     )
 
 
@@ -92,42 +92,12 @@ def _pod(pod: PodSpec, at: Location, *, operator: Operator, key_path: str) -> It
     for index, extra in enumerate(pod.containers[1:], start=1):
         wanted = "one container per pod: mpijob-local does not run sidecars yet"
         yield Finding((*at, "containers", index), f"container {extra.name!r}", wanted)
-    yield from _volumes(pod, at, operator)
+    yield from volume_findings(pod, at, operator)
     container_at = (*at, "containers", 0)
-    yield from _mounts(pod, container_at, operator=operator, key_path=key_path)
+    yield from mount_findings(pod, container_at, operator=operator, key_path=key_path)
     yield from _environ(pod.containers[0], container_at, operator)
     yield from _resources(pod.containers[0], container_at)
     yield from _probe(pod.containers[0], container_at)
-
-
-def _volumes(pod: PodSpec, at: Location, operator: Operator) -> Iterator[Finding]:
-    seen = set(operator.reserved_volumes)
-    for index, volume in enumerate(pod.volumes):
-        if volume.name in seen:
-            wanted = "a name that neither the operator nor another volume has"
-            yield Finding((*at, "volumes", index, "name"), repr(volume.name), wanted)
-        seen.add(volume.name)
-
-
-def _mounts(pod: PodSpec, at: Location, *, operator: Operator, key_path: str) -> Iterator[Finding]:
-    empty_dirs = {volume.name: volume.empty_dir for volume in pod.volumes}
-    names = {*empty_dirs, *operator.reserved_volumes}
-    paths = {key_path}
-    for index, mount in enumerate(pod.containers[0].volume_mounts):
-        here = (*at, "volumeMounts", index)
-        if mount.name not in names:
-            wanted = f"the name of a volume of this pod: {', '.join(sorted(names))}"
-            yield Finding((*here, "name"), repr(mount.name), wanted)
-        if mount.mount_path in paths or not mount.mount_path.startswith("/"):
-            wanted = "an absolute path that no other volume has"
-            yield Finding((*here, "mountPath"), repr(mount.mount_path), wanted)
-        if mount.sub_path.startswith("/") or ".." in mount.sub_path.split("/"):
-            yield Finding((*here, "subPath"), repr(mount.sub_path), "a relative path without ..")
-        source = empty_dirs.get(mount.name)
-        if mount.sub_path and (source is None or source.medium == "Memory"):
-            wanted = "no subPath: here it works only for an emptyDir on disk"
-            yield Finding((*here, "subPath"), repr(mount.sub_path), wanted)
-        paths.add(mount.mount_path)
 
 
 def _environ(container: Container, at: Location, operator: Operator) -> Iterator[Finding]:
@@ -158,10 +128,12 @@ def _probe(container: Container, at: Location) -> Iterator[Finding]:
         yield Finding((*at, "readinessProbe"), found, "either tcpSocket or exec")
 
 
-def remarks(job: MPIJob, *, networks: int = 1) -> Iterator[str]:
+def remarks(job: MPIJob, *, networks: int = 1, claims: Collection[str] = ()) -> Iterator[str]:
     """Say what is accepted but has less effect here than on a cluster."""
     if job.workers < _USUAL_WORKERS:
         yield f"only {job.workers} worker: nothing will go from one host to another"
+    for name in sorted({*claims} - named_claims(job)):
+        yield f"--claim {name}: no pod has a volume with this claim"
     roles = job.spec.mpi_replica_specs
     for role, replica in (("Launcher", roles.launcher), ("Worker", roles.worker)):
         if replica is None:
@@ -172,7 +144,8 @@ def remarks(job: MPIJob, *, networks: int = 1) -> Iterator[str]:
         if pod.restart_policy:
             yield f"{role}: restartPolicy of the template is overridden by the replica's"
         for volume in pod.volumes:
-            if volume.empty_dir.size_limit and volume.empty_dir.medium != "Memory":
+            source = volume.empty_dir
+            if source and source.size_limit and source.medium != "Memory":
                 yield f"{role}: sizeLimit of volume {volume.name} is enforced only in memory"
         if "ephemeral-storage" in pod.containers[0].resources.limits:
             yield f"{role}: the limit of ephemeral-storage is not enforced"

@@ -36,7 +36,8 @@ def main() -> None:
     parser.add_argument("--image", default="mpijob-runtime:torch-ompi4.1")
     parser.add_argument("--json", metavar="FILE", help="write all samples")
     arguments = parser.parse_args()
-    inside = (read_program("wrong_interface_inside.py"), str(arguments.rounds))
+    choices = "eth0,net1,nothing set,the runtime's choice"
+    inside = (read_program("allreduce_launches.py"), str(arguments.rounds), "gloo,mpi", choices)
     samples = run_job(
         "bench-interface",
         image=arguments.image,

@@ -1,8 +1,11 @@
 """``mpijob-local run``."""
 
+from collections.abc import Iterable
+
 import click
 
 from mpijob_local.attempts import BASE_SECONDS
+from mpijob_local.claims import parse_claims
 from mpijob_local.job import Outcome
 from mpijob_local.machine import podman_for
 from mpijob_local.manifest import Manifest, Overrides, load_manifest
@@ -23,6 +26,7 @@ Examples:
   mpijob-local run job.yaml --operator trainer    as Kubeflow Trainer v2 would lay it out
   mpijob-local run job.yaml --networks 2        a slow eth0 and a fast net1
   mpijob-local run job.yaml --rate 1gbit        one network, its links shaped
+  mpijob-local run job.yaml --claim results=./results    what pods write there stays
   mpijob-local run -q job.yaml > result.txt     the launcher's output alone
   mpijob-local run job.yaml --ignore nodeSelector --ignore '*.volumes[1]'
 
@@ -68,6 +72,15 @@ the MPIJob is deleted.
     f" order of the networks.  [default: {UNLIMITED}; with more than one network 100mbit for the"
     " first and 500mbit for the others]",
 )
+@click.option(
+    "--claim",
+    "claim_texts",
+    multiple=True,
+    metavar="NAME=DIR",
+    help="The directory that takes the place of a PersistentVolumeClaim, for all pods that name it."
+    " Repeatable. It is made, writable for every user (mode 0777, group fsGroup), if it is"
+    " missing; one that is there keeps its owner, mode and files. It stays at the end.",
+)
 @click.option("--keep", is_flag=True, help="Leave pods as cleanPodPolicy says; see ps and down.")
 @click.option(
     "--timeout",
@@ -103,6 +116,7 @@ def run(
     ignore: tuple[str, ...],
     networks: int,
     rates: tuple[str, ...],
+    claim_texts: tuple[str, ...],
     keep: bool,
     timeout: float | None,
     backoff_seconds: float,
@@ -114,9 +128,12 @@ def run(
     reporter = Reporter(make_console(coloured=settings.coloured), quiet)
     operator = OPERATORS[operator_name]
     shaped = network_rates(networks, rates)
+    claims = parse_claims(claim_texts)
     overrides = Overrides(image, workers, namespace)
-    loaded = load_manifest(manifest, overrides=overrides, ignore=ignore, operator=operator)
-    _announce(loaded, reporter, networks)
+    loaded = load_manifest(
+        manifest, overrides=overrides, ignore=ignore, operator=operator, claims=claims
+    )
+    _announce(loaded, reporter, remarks(loaded.job, networks=networks, claims=claims))
     engine, facts = podman_for(settings)
     options = RunOptions(
         keep=keep,
@@ -126,6 +143,7 @@ def run(
         launcher_only=quiet,
         operator=operator,
         rates=shaped,
+        claims=claims,
     )
     place = Workplace(engine, facts, settings.home, reporter, settings.coloured)
     outcome = run_job(loaded.job, place, options)
@@ -133,10 +151,10 @@ def run(
     return outcome.exit_code
 
 
-def _announce(loaded: Manifest, reporter: Reporter, networks: int) -> None:
+def _announce(loaded: Manifest, reporter: Reporter, said: Iterable[str]) -> None:
     for name in loaded.ignored:
         reporter.warn(f"ignored as asked: {name}")
-    for remark in remarks(loaded.job, networks=networks):
+    for remark in said:
         reporter.warn(remark)
 
 

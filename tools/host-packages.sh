@@ -6,6 +6,7 @@ packages=(
     aardvark-dns    # names between containers
     buildah         # image builds
     ca-certificates # TLS for pip
+    chromium        # opens reports in tests
     iproute2        # podman's networks; tc for links with a rate
     iptables        # netavark's rules
     mmdebstrap      # a base image where no registry can be reached

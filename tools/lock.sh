@@ -11,5 +11,9 @@ for file in images/requirements/{runtime,torch,openmpi50,test,horovod,cuda}.in r
     lock "$file"
 done
 lock images/requirements/horovod-source.in --no-deps
+# it is laid over torch's environment, so what that has already is left out
+mapfile -t there < <(sed -nE 's/^([a-z0-9.-]+)==.*/--no-emit-package=\1/p' \
+    images/requirements/runtime.txt images/requirements/torch.txt)
+lock images/requirements/bench.in "${there[@]}"
 # == would also take a CPU build, torch==2.13.0+cpu, where pip is set up to find one
 sed --in-place 's/^torch==\([0-9]\)/torch===\1/' images/requirements/cuda.txt

@@ -16,6 +16,9 @@ tools/lint.sh
 step "unit tests"
 coverage run -m pytest -q tests/unit tests/gpu
 
+step "reports in a browser"
+coverage run -m pytest -q tests/report
+
 for version in 4.1 5.0; do
     step "images with Open MPI $version"
     mpijob-local build --quiet --open-mpi "$version" --target runtime --target devel --target test

@@ -1,9 +1,19 @@
-"""What a benchmark's files can be wrong in. Exit codes are those of mpijob_runtime.errors."""
+"""What can go wrong in a benchmark. Exit codes are those of mpijob_runtime.errors."""
 
-from mpijob_runtime.errors import InputError
+from mpijob_runtime.errors import ConfigurationError, InputError
 
 
 class ResultError(InputError):
     """A result, plan or steps file is missing, cut off or wrong."""
 
     kind = "result"
+
+
+class PlanError(InputError):
+    """A plan is missing or wrong."""
+
+    kind = "plan"
+
+
+class LaunchError(ConfigurationError):
+    """Launches cannot be done here at all."""

@@ -1,28 +1,25 @@
 """``result.json``: the launches of a benchmark, and what speaks for or against them.
 
-Layer: reads and writes files; imports errors. The format is schema/scalebench-1.json; keys that
-it does not know are kept.
+Layer: reads and writes files; imports documents and errors. The format is
+schema/scalebench-1.json; keys that it does not know are kept.
 """
 
 import hashlib
-import json
 import math
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
-from functools import cache
-from importlib import resources
-from typing import Any, NoReturn
+from typing import Any
 
-import jsonschema
-
+from mpijob_bench.documents import (
+    format_document,
+    parse_document,
+    read_bytes,
+    write_whole,
+)
 from mpijob_bench.errors import ResultError
 from mpijob_runtime.errors import Problem
 
 SCHEMA = "scalebench/1"
 _SCHEMA_FILE = "scalebench-1.json"
-_LARGEST_BYTES = 256 << 20
-_SHOWN_CHARACTERS = 60
 _REMEDY = "a result is written by mpijob-bench run or emulate; its form is schema/scalebench-1.json"
 
 Result = dict[str, Any]
@@ -34,15 +31,7 @@ def read_result(path: str) -> Result:
     Raises:
         ResultError: if it cannot be read or is none; with every problem in it.
     """
-    try:
-        with open(path, "rb") as file:
-            data = file.read(_LARGEST_BYTES + 1)
-    except OSError as error:
-        raise _wrong(path, [Problem(0, error.strerror or "nothing", "a readable file")]) from error
-    if len(data) > _LARGEST_BYTES:
-        found = f"more than {_LARGEST_BYTES >> 20} MiB"
-        raise _wrong(path, [Problem(0, found, "a result")])
-    return parse_result(data, path=path)
+    return parse_result(read_bytes(path, wanted="a result", remedy=_REMEDY), path=path)
 
 
 def parse_result(data: bytes, *, path: str = "result") -> Result:
@@ -51,18 +40,10 @@ def parse_result(data: bytes, *, path: str = "result") -> Result:
     Raises:
         ResultError: if it is none; with every problem in it.
     """
-    try:
-        found = json.loads(data, parse_constant=_refuse_constant)
-    except json.JSONDecodeError as error:
-        problem = Problem(error.lineno, error.msg[0].lower() + error.msg[1:], "JSON, all of it")
-        raise _wrong(path, [problem]) from error
-    except (ValueError, RecursionError) as error:  # not UTF-8, NaN, nested too deep
-        raise _wrong(path, [Problem(0, str(error)[:_SHOWN_CHARACTERS], "JSON")]) from error
-    problems = [*_against_schema(found)]
-    problems += [] if problems else _together(found)
-    if problems:
+    found = parse_document(data, schema_file=_SCHEMA_FILE, path=path, remedy=_REMEDY)
+    if problems := [*_together(found)]:
         raise _wrong(path, problems)
-    return dict(found)
+    return found
 
 
 def write_result(path: str, result: Mapping[str, Any]) -> None:
@@ -72,18 +53,9 @@ def write_result(path: str, result: Mapping[str, Any]) -> None:
         ResultError: if it is none.
         OSError: if it cannot be written.
     """
-    try:
-        data = json.dumps(result, indent=1, allow_nan=False).encode() + b"\n"
-    except ValueError as error:
-        raise _wrong(path, [Problem(0, str(error), "finite numbers")]) from error
+    data = format_document(result, path=path, remedy=_REMEDY)
     parse_result(data, path=path)
-    directory = os.path.dirname(os.path.abspath(path))
-    with tempfile.NamedTemporaryFile(dir=directory, delete=False) as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)
+    write_whole(path, data)
 
 
 def check_plan(result: Result, plan_file: str, *, path: str) -> None:
@@ -92,28 +64,12 @@ def check_plan(result: Result, plan_file: str, *, path: str) -> None:
     Raises:
         ResultError: if it is of another, or the file cannot be read.
     """
-    try:
-        with open(plan_file, "rb") as file:
-            wanted = hashlib.sha256(file.read(_LARGEST_BYTES)).hexdigest()
-    except OSError as error:
-        problem = Problem(0, error.strerror or "nothing", "a plan")
-        raise _wrong(plan_file, [problem]) from error
+    plan = read_bytes(plan_file, wanted="a plan", remedy=_REMEDY)
+    wanted = hashlib.sha256(plan).hexdigest()
     found = result["plan"]["hash"]
     if found != wanted:
         problem = Problem(0, repr(found), f"{wanted!r}, the SHA-256 of {plan_file}", "plan.hash")
         raise _wrong(path, [problem])
-
-
-@cache
-def _validator() -> jsonschema.Draft202012Validator:
-    text = (resources.files("mpijob_bench") / "schema" / _SCHEMA_FILE).read_text("utf-8")
-    return jsonschema.Draft202012Validator(json.loads(text))
-
-
-def _against_schema(found: object) -> Iterator[Problem]:
-    for error in _validator().iter_errors(found):
-        where = error.json_path.removeprefix("$").removeprefix(".")
-        yield Problem(0, _shown(error.instance), _wanted(error), where)
 
 
 def _together(found: Result) -> Iterator[Problem]:
@@ -135,31 +91,6 @@ def _together(found: Result) -> Iterator[Problem]:
             yield Problem(0, f"{len(pair['alone'])} rates", wanted, f"{where}.alone")
         elif not all(math.isfinite(rate) for rate in rates):
             yield Problem(0, "a rate that is not finite", "samples per second", where)
-
-
-def _wanted(error: jsonschema.ValidationError) -> str:
-    value: Any = error.validator_value
-    if error.validator == "required":
-        there: Any = error.instance
-        missing = [name for name in value if name not in there]
-        return f"the key {', '.join(missing)} as well"
-    words = {
-        "const": lambda: repr(value),
-        "enum": lambda: " or ".join(map(repr, value)),
-        "type": lambda: " or ".join([value] if isinstance(value, str) else value),
-        "minimum": lambda: f"at least {value}",
-        "exclusiveMinimum": lambda: f"more than {value}",
-    }.get(str(error.validator))
-    return words() if words else f"{error.validator} {value}"[:_SHOWN_CHARACTERS]
-
-
-def _shown(value: object) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name}, which is no number")
 
 
 def _wrong(path: str, problems: list[Problem]) -> ResultError:

@@ -7,7 +7,7 @@ import click
 from mpijob_bench import __version__
 from mpijob_runtime.cli.groups import LazyGroup, run_group
 
-COMMANDS = ("gate",)
+COMMANDS = ("plan", "preflight", "comm", "run", "gate", "explain", "report", "emulate")
 
 
 @click.group(
@@ -22,8 +22,11 @@ def group() -> None:
 
     \b
     Examples:
-      mpijob-bench gate result.json
-      mpijob-bench gate result.json --plan plan.json --json
+      mpijob-bench run --out /results --model resnet50    in an MPIJob's launcher
+      mpijob-bench emulate --network 25gbit               on one machine
+      mpijob-bench gate results/result.json
+      mpijob-bench explain results/result.json
+      mpijob-bench report results
     """
 
 

@@ -26,6 +26,7 @@ def command(*, result: str, plan_file: str | None, as_json: bool) -> int:
     guard does not hold, there are fewer than three pairs, or more than 102 % came out.
     INCONCLUSIVE: the target is between the bounds.
     """
+    from mpijob_bench.also import also_words
     from mpijob_bench.result import check_plan, read_result
     from mpijob_bench.verdict import judge
 
@@ -45,4 +46,6 @@ def command(*, result: str, plan_file: str | None, as_json: bool) -> int:
                 f" (95 % bounds {shown.low:.1%} and {shown.high:.1%}),"
                 f" target {found['plan']['target']:.0%}, {len(found['pairs'])} pairs"
             )
+        for line in also_words(found.get("also")):
+            click.echo(f"  {line}; not judged")
     return verdict.exit_code

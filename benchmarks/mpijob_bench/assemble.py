@@ -1,0 +1,191 @@
+"""Makes result.json of what a run has recorded. Pure but for asking which versions are there."""
+
+import os
+import platform
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib import metadata
+from typing import Any
+
+from mpijob_bench import guards
+from mpijob_bench.plan import Plan
+from mpijob_bench.record import Launch
+from mpijob_bench.result import SCHEMA, Result
+from mpijob_bench.verdict import efficiency_interval, pair_efficiency
+from mpijob_runtime.masking import shown_value
+
+_PACKAGES = ("mpijob-bench", "mpijob-runtime", "torch", "horovod", "mpi4py", "numpy")
+_SHOWN = ("NCCL_", "GLOO_", "HOROVOD_", "OMPI_MCA_", "PRTE_MCA_", "UCX_", "OMP_", "MPIJOB_", "FI_")
+_HIDDEN = ("MPIJOB_HOSTS",)
+
+
+def assemble(
+    plan: Plan, plan_hash: str, launches: Sequence[Launch], comm: Mapping[str, Any] | None
+) -> Result:
+    """Return the result of the launches so far; prediction and its guard are added later.
+
+    Args:
+        plan: of the run.
+        plan_hash: of its file.
+        launches: every attempt (record.py).
+        comm: the sweep of collectives, or None.
+    """
+    shown = [launch for launch in launches if launch["kind"] in {"alone", "together"}]
+    pairs = [pair for number in range(plan.pairs) if (pair := _pair(number, shown)) is not None]
+    wrong = sum(launch.get("wrong_elements") or 0 for launch in shown)
+    return {
+        "schema": SCHEMA,
+        "fidelity": plan.fidelity,
+        "plan": {
+            "target": plan.target,
+            "nodes": plan.nodes,
+            "pairs": plan.pairs,
+            "hash": plan_hash,
+            "seed": plan.seed,
+        },
+        "pairs": pairs,
+        "guards": _guards(plan, launches, done=len(pairs), wrong=wrong),
+        "transport": _transport(plan, shown),
+        "wrong_elements": wrong,
+        "also": also_shown(plan, launches),
+        "workload": asdict(plan.workload),
+        "steps": asdict(plan.steps),
+        "emulation": _emulation(plan),
+        "hosts": max((launch["hosts"] for launch in shown), key=len, default=[]),
+        "launches": [_shown(launch) for launch in shown],
+        "comm": comm,
+        "versions": versions(),
+        "environment": environment(os.environ),
+    }
+
+
+def efficiency(result: Mapping[str, Any]) -> float | None:
+    """Return the efficiency of a result's good pairs, or None if there are none."""
+    good = [pair_efficiency(pair) for pair in result["pairs"] if pair["status"] == "ok"]
+    return efficiency_interval(good).efficiency if good else None
+
+
+def also_shown(plan: Plan, launches: Sequence[Launch]) -> dict[str, float | None]:
+    """Return what is shown and not judged.
+
+    ``efficiency_of_one``: samples per second together over as many times those of one rank by
+    itself; with one rank a node, of the mean node. ``samples_per_second``: together, beside the
+    ``reference`` of the plan.
+    """
+    good = [launch for launch in launches if launch["status"] == "ok" and launch.get("modes")]
+    jobs = [one for one in good if one["kind"] == "together" and one["pair"] is not None]
+    together = [one["modes"]["full"]["job_samples_per_second"] for one in jobs]
+    single = [one for one in good if one["kind"] == "single"]
+    alone = [one for one in good if one["kind"] == "alone" and one["ranks"] == one["nodes"]]
+    ones = [
+        rate
+        for launch in single or alone
+        for rate in launch["modes"]["full"]["samples_per_second"]
+        if rate
+    ]
+    rate = statistics.geometric_mean(together) if together else None
+    known = rate is not None and ones
+    of_one = rate / (jobs[0]["ranks"] * statistics.fmean(ones)) if rate and known else None
+    return {
+        "efficiency_of_one": of_one,
+        "samples_per_second": rate,
+        "reference": plan.reference_samples_per_second,
+    }
+
+
+def environment(environ: Mapping[str, str]) -> dict[str, str | None]:
+    """Return the variables that say how the job was set up; secrets are masked."""
+    return {
+        name: shown_value(name, value)
+        for name, value in sorted(environ.items())
+        if name.startswith(_SHOWN) and name not in _HIDDEN
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what takes part."""
+    found = {"python": platform.python_version(), "kernel": platform.release()}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _pair(number: int, launches: Sequence[Launch]) -> dict[str, Any] | None:
+    """Return a pair of the result; None as long as one of its launches is still to come."""
+    last = {launch["kind"]: launch for launch in launches if launch["pair"] == number}
+    alone, together = last.get("alone"), last.get("together")
+    if alone is None or together is None:
+        return None
+    states = {alone["status"], together["status"]}
+    if "interrupted" in states:
+        return None
+    if "failed" in states:
+        reason = alone.get("reason") or together.get("reason")
+        return {
+            "order": number,
+            "alone": None,
+            "together": None,
+            "status": "failed",
+            "reason": reason,
+        }
+    return {
+        "order": number,
+        "alone": alone["modes"]["full"]["samples_per_second"],
+        "together": together["modes"]["full"]["job_samples_per_second"],
+        "status": "ok",
+    }
+
+
+def _guards(plan: Plan, launches: Sequence[Launch], *, done: int, wrong: int) -> list[guards.Guard]:
+    found = [guards.complete(done, plan.pairs), guards.slow_node(launches)]
+    if plan.emulation is None:
+        return found
+    rates = [rate for launch in launches for rate in launch.get("link_bits_per_second", ())]
+    return [
+        *found,
+        guards.null_control(launches),
+        guards.lateness(launches),
+        guards.link_rate(rates, plan.emulation.link_bits_per_second),
+        *guards.host_load(launches),
+        guards.right_sums(wrong),
+    ]
+
+
+def _transport(plan: Plan, launches: Sequence[Launch]) -> dict[str, str | None]:
+    """Return what was asked for and what was seen; without a wish nothing is held against it."""
+    seen = _seen_transport(launches)
+    return {
+        "declared": plan.transport,
+        "observed": None if plan.transport is None else seen,
+        "seen": seen,
+    }
+
+
+def _seen_transport(launches: Sequence[Launch]) -> str | None:
+    """Return what all launches of all nodes went over; several are joined by a plus."""
+    good = [launch for launch in launches if launch["status"] == "ok" and "transport" in launch]
+    found = {launch["transport"] for launch in good if launch["pair"] is not None}
+    if not found or None in found:
+        return None
+    return "+".join(sorted(found))
+
+
+def _emulation(plan: Plan) -> dict[str, Any] | None:
+    if plan.emulation is None:
+        return None
+    found = plan.emulation
+    return {**asdict(found), "k": found.k, "link_bits_per_second": found.link_bits_per_second}
+
+
+def _shown(launch: Launch) -> Launch:
+    return {
+        **launch,
+        "order": launch["number"],
+        "seconds": launch.get("seconds"),
+        "modes": launch.get("modes", {}),
+        "reason": launch.get("reason", ""),
+    }

@@ -1,0 +1,92 @@
+"""``mpijob-bench plan``."""
+
+import json
+from typing import Any
+
+import click
+
+from mpijob_bench.cli.plan_options import (
+    DESIGN,
+    MODEL,
+    REDUCING,
+    WORKLOAD,
+    make_plan,
+    make_workload,
+    steps_options,
+    with_options,
+)
+from mpijob_bench.plan import Steps
+
+_EPILOG = """\b
+Examples:
+  mpijob-bench plan --model resnet50 --pairs 7 --out plan.json
+  mpijob-bench plan --model bert-large --framework horovod --compression fp16
+  mpijob-bench plan --pairs 10 --step-seconds 0.35 -- python train.py --epochs 1
+\b
+A PROGRAM prints a line of JSON for each step, as mpijob_runtime.training.Metrics does:
+{"step": 17, "step_seconds": 0.104, "samples": 32}
+"""
+
+
+@click.command("plan", epilog=_EPILOG)
+@with_options(MODEL, WORKLOAD, REDUCING, DESIGN, steps_options(Steps()))
+@click.option(
+    "--step-seconds",
+    type=click.FloatRange(0, min_open=True),
+    default=0.2,
+    show_default=True,
+    metavar="SECONDS",
+    help="Of a node alone, for the estimate.",
+)
+@click.option(
+    "--launch-cv",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.01,
+    show_default=True,
+    metavar="SHARE",
+    help="How much launches differ, for the power.",
+)
+@click.option("--out", default="plan.json", show_default=True, metavar="FILE")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON to stdout.")
+@click.argument("program", nargs=-1, type=click.UNPROCESSED)
+def command(
+    *,
+    step_seconds: float,
+    launch_cv: float,
+    out: str,
+    as_json: bool,
+    program: tuple[str, ...],
+    **options: Any,
+) -> int:
+    """Decide what is measured, before anything is, and say what it will tell and take.
+
+    The hash of the plan stands in the result: gate --plan FILE tells whether it is the one that
+    was decided on.
+    """
+    from mpijob_bench.plan import format_plan, plan_hash
+    from mpijob_bench.plan_facts import plan_facts, show_facts
+
+    plan = plan_of(options, program)
+    text = format_plan(plan)
+    with open(out, "w", encoding="utf-8") as file:
+        file.write(text)
+    facts = plan_facts(plan, step_seconds=step_seconds, launch_cv=launch_cv)
+    if as_json:
+        click.echo(json.dumps({"file": out, "hash": plan_hash(text), **facts}))
+    else:
+        show_facts(facts, file=out, digest=plan_hash(text))
+    return 0
+
+
+def plan_of(options: dict[str, Any], program: tuple[str, ...]) -> Any:
+    """Return the plan of a model or a user's program."""
+    from mpijob_runtime.errors import UsageError
+
+    if program and options["model"]:
+        message = f"--model {options['model']} and the program {program[0]!r}"
+        raise UsageError(message, remedy="give one of them")
+    kind = "command" if program else "model"
+    name = program[0] if program else options["model"] or "resnet50"
+    workload = make_workload(kind, name, options, program)
+    transport = options["transport"] or (None if program else "tcp")
+    return make_plan(workload, options, transport=transport)

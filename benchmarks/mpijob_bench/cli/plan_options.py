@@ -1,0 +1,166 @@
+"""The options that make a plan; ``plan``, ``run`` and ``emulate`` share them."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+import click
+
+from mpijob_bench.plan import NODES, PAIRS, TARGET, Curve, Options, Plan, Steps, Workload
+from mpijob_runtime.errors import UsageError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_MODELS = ("resnet50", "vgg16", "bert-large", "gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl")
+PROFILES = ("resnet50", "vgg16", "bert-large", "gpt2")
+
+_SAME = ("target", "nodes", "pairs", "seed", "reference_samples_per_second")
+
+_WORKLOAD = (
+    click.option("--size", "sizes", multiple=True, metavar="NAME=VALUE",
+                 help="Change the model's size, to fit a CPU: layers=2. Repeatable."),
+    click.option("--batch", type=click.IntRange(1), default=32, show_default=True, metavar="N",
+                 help="Samples of a rank's step."),
+)  # fmt: skip
+_REDUCING = (
+    click.option("--framework", type=click.Choice(("ddp", "horovod")), default="ddp",
+                 show_default=True, help="Who reduces gradients."),
+    click.option("--bucket-mb", type=click.FloatRange(0, min_open=True), metavar="MIB",
+                 help="DDP's bucket_cap_mb.  [default: DDP's own: 25, the first one 1]"),
+    click.option("--gradient-as-bucket-view", is_flag=True, help="DDP's flag."),
+    click.option("--compression", type=click.Choice(("none", "fp16", "bf16")), default="none",
+                 show_default=True, help="Of gradients on their way."),
+    click.option("--fusion-mb", type=click.FloatRange(0), metavar="MIB",
+                 help="HOROVOD_FUSION_THRESHOLD.  [default: Horovod's own, 128]"),
+    click.option("--cycle-ms", type=click.FloatRange(0, min_open=True), metavar="MS",
+                 help="HOROVOD_CYCLE_TIME.  [default: Horovod's own, 1]"),
+    click.option("--accumulation", type=click.IntRange(1), default=1, show_default=True,
+                 metavar="N", help="Micro-steps of a step; the last one reduces."),
+)  # fmt: skip
+_DESIGN = (
+    click.option("--target", type=click.FloatRange(0, 1, min_open=True), default=TARGET,
+                 show_default=True, help="The efficiency that is asked for."),
+    click.option("--nodes", type=click.IntRange(2), default=NODES, show_default=True,
+                 help="Nodes of the job."),
+    click.option("--pairs", type=click.IntRange(1), default=PAIRS, show_default=True,
+                 help="Pairs of launches: nodes alone, and together."),
+    click.option("--seed", type=int, default=1, show_default=True, help="Of all that is random."),
+    click.option("--reference", "reference_samples_per_second", metavar="RATE",
+                 type=click.FloatRange(0, min_open=True),
+                 help="Samples per second that all nodes should reach: shown, not judged."),
+    click.option("--curve", metavar="N,N",
+                 help="Further numbers of nodes, one launch each.  [default: 2,4 if fewer]"),
+)  # fmt: skip
+
+
+def with_options(*groups: tuple[Callable[[Any], Any], ...]) -> Callable[[Command], Command]:
+    """Return a decorator that adds groups of options in their order."""
+
+    def decorate(command: Command) -> Command:
+        for option in reversed([option for group in groups for option in group]):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def steps_options(usual: Steps) -> tuple[Callable[[Any], Any], ...]:
+    """Return the options of how many steps there are, with a command's own defaults."""
+    return (
+        click.option("--steps", "full_steps", type=click.IntRange(4), default=usual.full,
+                     show_default=True, help="Steps of a launch that count."),
+        click.option("--ablation-steps", type=click.IntRange(4), default=usual.ablation,
+                     show_default=True, help="Steps without, and with one element of, buckets."),
+        click.option("--warmup", type=click.IntRange(2), default=usual.warmup, show_default=True,
+                     help="Steps before those, at least."),
+        click.option("--warmup-seconds", type=click.FloatRange(0), default=usual.warmup_seconds,
+                     show_default=True, metavar="SECONDS", help="And at least for so long."),
+    )  # fmt: skip
+
+
+WORKLOAD, REDUCING, DESIGN = _WORKLOAD, _REDUCING, _DESIGN
+MODEL = (
+    click.option("--model", type=click.Choice(_MODELS), help="A network to train."
+                 "  [default: resnet50, without a PROGRAM]"),
+    click.option("--transport", metavar="NAME",
+                 help="What gradients must go over: tcp, ib, efa.  [default: tcp; for a PROGRAM"
+                 " none, as only NCCL's log tells what it used]"),
+)  # fmt: skip
+
+
+def make_workload(
+    kind: str, name: str, options: Mapping[str, Any], argv: tuple[str, ...] = ()
+) -> Workload:
+    """Return the workload that the command line asks for.
+
+    Raises:
+        UsageError: bfloat16 where no library has it.
+    """
+    without = {"profile": "Gloo, and so an emulation,"}.get(kind)
+    without = "Horovod" if options["framework"] == "horovod" else without
+    if options["compression"] == "bf16" and without:
+        message = f"--compression bf16: {without} does not have it"
+        raise UsageError(message, remedy="--compression fp16; DDP over NCCL has bf16")
+    known = {field.name for field in fields(Options)}
+    return Workload(
+        kind=kind,  # type: ignore[arg-type] # of the three
+        name=name,
+        size=parse_sizes(options.get("sizes", ())),
+        batch=options.get("batch", 1),
+        framework=options["framework"],
+        options=Options(**{key: value for key, value in options.items() if key in known}),
+        argv=argv,
+    )
+
+
+def make_plan(workload: Workload, options: Mapping[str, Any], **further: Any) -> Plan:
+    """Return the plan that the command line asks for.
+
+    Raises:
+        UsageError: if options do not fit together.
+    """
+    steps = Steps(
+        warmup=options["warmup"],
+        warmup_seconds=options["warmup_seconds"],
+        full=options["full_steps"],
+        ablation=options["ablation_steps"],
+    )
+    same = {key: options[key] for key in _SAME}
+    curve = Curve(parse_curve(options["curve"], options["nodes"]))
+    return Plan(workload=workload, steps=steps, curve=curve, **same, **further)
+
+
+def parse_curve(text: str | None, nodes: int) -> tuple[int, ...]:
+    """Return the numbers of nodes between one and all.
+
+    Raises:
+        UsageError: another number, or no number.
+    """
+    if text is None:
+        return tuple(point for point in Curve().nodes if point < nodes)
+    try:
+        found = tuple(int(word) for word in text.split(",") if word.strip())
+    except ValueError:
+        found = (0,)
+    if any(not 1 < point < nodes for point in found) or len(set(found)) < len(found):
+        message = f"--curve: found {text!r}, wanted different numbers between 1 and {nodes}"
+        raise UsageError(message, remedy="--curve 2,4, or --curve '' for none")
+    return found
+
+
+def parse_sizes(texts: tuple[str, ...]) -> dict[str, Any]:
+    """Return the changes of a model's size; values are JSON.
+
+    Raises:
+        UsageError: no name and value.
+    """
+    sizes = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        try:
+            sizes[name.strip()] = json.loads(value)
+        except ValueError as error:
+            message = f"--size: found {text!r}, wanted a name and a number, such as layers=2"
+            raise UsageError(message, remedy="mpijob-bench run --help") from error
+    return sizes

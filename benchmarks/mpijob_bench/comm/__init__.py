@@ -1,0 +1,1 @@
+"""Collectives: what is measured of them, summed up, fitted and written."""

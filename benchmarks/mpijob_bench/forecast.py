@@ -1,0 +1,132 @@
+"""The prediction for a result: which profile, which cost, which scales.
+
+An emulation runs a profile's times, multiplied by its time scale. On real devices the profile
+gives the shape of a step, and the measured step of nodes alone its length; launches of several
+nodes are never looked at.
+
+Layer: reads profiles; imports attribution, allreduce, predict.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from mpijob_bench.allreduce import allreduce_of
+from mpijob_bench.attribution import paired
+from mpijob_bench.errors import ResultError
+from mpijob_bench.predict import Setup
+from mpijob_bench.profiles import Profile, read_profile, shipped
+from mpijob_runtime.errors import Problem
+
+_RATIO = {"none": 1.0, "fp16": 2.0, "bf16": 2.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What can be predicted of a result.
+
+    Attributes:
+        setup: of the model, or None.
+        basis: what it stands on, or why there is none; a sentence.
+    """
+
+    setup: Setup | None
+    basis: str
+
+
+def forecast(result: Mapping[str, Any], *, profile_file: str | None = None) -> Forecast:
+    """Return the setup of a result's prediction, or why there is none.
+
+    Args:
+        result: that was checked (sections.py).
+        profile_file: a profile of the workload, instead of the one that is shipped.
+
+    Raises:
+        ResultError: if the profile cannot be read.
+    """
+    allreduce = allreduce_of(result.get("comm"))
+    if allreduce is None:
+        return Forecast(None, "no prediction: the result has no sweep of allreduce (comm)")
+    workload = result.get("workload") or {}
+    profile = _profile(workload, profile_file)
+    if isinstance(profile, str):
+        return Forecast(None, profile)
+    emulation = result.get("emulation") or {}
+    scale, basis = _time_scale(result, profile, emulation)
+    if scale is None:
+        return Forecast(None, basis)
+    cv = float(emulation.get("jitter_cv") or 0.0)
+    busy = (profile.forward_seconds + profile.backward_seconds) * scale
+    options = {key: value for key, value in (workload.get("options") or {}).items() if value}
+    cycle = float(options.get("cycle_ms", 1.0)) / 1e3
+    setup = Setup(
+        profile=profile,
+        allreduce=allreduce,
+        ranks=allreduce.ranks,
+        framework="horovod" if workload.get("framework") == "horovod" else "ddp",
+        bucket_mb=options.get("bucket_mb"),
+        fusion_mb=float(options.get("fusion_mb", 128.0)),
+        cycle_seconds=cycle * float(emulation.get("time_scale") or 1.0),
+        compression=_RATIO[options.get("compression", "none")],
+        accumulation=int(options.get("accumulation", 1)),
+        time_scale=scale,
+        byte_scale=float(emulation.get("byte_scale") or 1.0),
+        jitter_seconds=cv * busy,
+    )
+    return Forecast(setup, f"{basis}; allreduce of {allreduce.ranks} ranks")
+
+
+def _profile(workload: Mapping[str, Any], profile_file: str | None) -> Profile | str:
+    if profile_file:
+        return _read(profile_file)
+    if workload.get("kind") not in ("model", "profile"):
+        return "no prediction: a program of the user's own has no profile; --profile FILE gives one"
+    name = str(workload.get("name"))
+    try:
+        path = shipped(name)
+    except ValueError:
+        path = name
+    profile = _read(path)
+    if dict(profile.size) != (workload.get("size") or {}):
+        return (
+            f"no prediction: the profile of {profile.model} is of another size than the workload;"
+            " record one with python -m mpijob_bench.profiles.record and give --profile FILE"
+        )
+    return profile
+
+
+def _read(path: str) -> Profile:
+    try:
+        return read_profile(path)
+    except OSError as error:
+        problem = Problem(0, error.strerror or "nothing", "a gradient-ready profile")
+        raise ResultError(path, [problem], remedy="give --profile FILE") from error
+    except ValueError as error:
+        problem = Problem(0, str(error).splitlines()[0][:200], "a gradient-ready profile")
+        raise ResultError(path, [problem], remedy="give another --profile FILE") from error
+
+
+def _time_scale(
+    result: Mapping[str, Any], profile: Profile, emulation: Mapping[str, Any]
+) -> tuple[float | None, str]:
+    name = f"profile of {profile.model} on {profile.device}"
+    if emulation:
+        scale = float(emulation.get("time_scale") or 1.0)
+        return scale, f"{name}, times x {scale:g}, sizes / {emulation.get('byte_scale') or 1:g}"
+    alone = [step for step in _alone_seconds(result) if step]
+    if not alone:
+        return None, "no prediction: no step time of nodes alone"
+    accumulation = ((result.get("workload") or {}).get("options") or {}).get("accumulation") or 1
+    seconds = fmean(alone) / accumulation
+    scale = seconds / profile.step_seconds
+    return scale, f"{name}, its step stretched to the {seconds * 1e3:.1f} ms measured alone"
+
+
+def _alone_seconds(result: Mapping[str, Any]) -> list[float]:
+    launches = (alone for _, alone, _ in paired(result.get("launches") or ()))
+    return [float(sum(means) / len(means)) for one in launches if (means := _means(one))]
+
+
+def _means(launch: Mapping[str, Any]) -> list[float]:
+    return list(launch["modes"]["full"].get("mean_seconds") or ())

@@ -1,0 +1,264 @@
+"""What is going to be measured, decided before the first launch. Pure but for reading a file.
+
+A plan is a file, and its hash is the SHA-256 of its bytes: whoever changes it after a look at the
+results has another plan. Its form is schema/scaleplan-1.json.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from typing import Any, Literal
+
+from mpijob_bench.errors import PlanError
+from mpijob_runtime.errors import Problem
+
+SCHEMA = "scaleplan/1"
+_SCHEMA_FILE = "scaleplan-1.json"
+_LARGEST_BYTES = 1 << 20
+_REMEDY = "mpijob-bench plan writes one"
+
+Framework = Literal["ddp", "horovod"]
+Compression = Literal["none", "fp16", "bf16"]
+Fidelity = Literal["measured", "emulated"]
+
+TARGET = 0.85
+NODES = 8
+PAIRS = 7
+"""Half as wide an interval as 3 pairs have; benchmark-method: power in power.py."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How gradients are reduced; None is the library's own default.
+
+    Attributes:
+        bucket_mb: DDP's bucket_cap_mb, in MiB. Its default is 25, with a first bucket of 1.
+        gradient_as_bucket_view: DDP's.
+        compression: of gradients on their way.
+        fusion_mb: HOROVOD_FUSION_THRESHOLD, in MiB; Horovod 0.28.1's default is 128.
+        cycle_ms: HOROVOD_CYCLE_TIME; its default is 1.
+        accumulation: micro-steps of a step; only the last one reduces.
+    """
+
+    bucket_mb: float | None = None
+    gradient_as_bucket_view: bool = False
+    compression: Compression = "none"
+    fusion_mb: float | None = None
+    cycle_ms: float | None = None
+    accumulation: int = 1
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What a step is.
+
+    Attributes:
+        kind: ``model``: a network of mpijob_bench.models; ``profile``: waits at the times of a
+            gradient-ready profile; ``command``: the user's program, which prints its steps.
+        name: of the model or profile; of the program.
+        size: changes of the model's size.
+        batch: samples of a rank's step.
+        framework: who reduces gradients.
+        options: how.
+        argv: of the user's program.
+    """
+
+    kind: Literal["model", "profile", "command"]
+    name: str
+    size: Mapping[str, Any] = field(default_factory=dict)
+    batch: int = 32
+    framework: Framework = "ddp"
+    options: Options = field(default_factory=Options)
+    argv: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How many steps of a launch.
+
+    Attributes:
+        warmup: at least so many before each block; they are recorded, and not counted.
+        warmup_seconds: and for at least so long.
+        full: in a block with whole gradients. At least 200, or 60 s, tell enough of a launch.
+        ablation: in a block without communication, and in one with one element a bucket.
+    """
+
+    warmup: int = 20
+    warmup_seconds: float = 30.0
+    full: int = 200
+    ablation: int = 50
+
+
+@dataclass(frozen=True)
+class Inject:
+    """A known fault, to see whether it shows where it should.
+
+    Attributes:
+        slow_rank: this rank computes longer …
+        slow_share: … by this share.
+        hook_delay_seconds: before each bucket is sent.
+        stall_seconds: a loader that makes a rank wait …
+        stall_share: … in this share of its steps, at random.
+        wrong_elements: added to a gradient of rank 0.
+    """
+
+    slow_rank: int = 0
+    slow_share: float = 0.0
+    hook_delay_seconds: float = 0.0
+    stall_seconds: float = 0.0
+    stall_share: float = 0.0
+    wrong_elements: int = 0
+
+
+@dataclass(frozen=True)
+class Emulation:
+    """Eight nodes on one machine: what stands for what.
+
+    Attributes:
+        network: what is emulated, in bits a second.
+        byte_scale: gradients are smaller by this factor.
+        time_scale: computing takes longer by this factor.
+        jitter_cv: coefficient of variation of a rank's computing from step to step.
+        inject: known faults.
+    """
+
+    network_bits_per_second: float
+    byte_scale: float
+    time_scale: float
+    jitter_cv: float = 0.0
+    inject: Inject = field(default_factory=Inject)
+
+    @property
+    def k(self) -> float:
+        """By what the links are slower: bytes a second scale with both."""
+        return self.byte_scale * self.time_scale
+
+    @property
+    def link_bits_per_second(self) -> float:
+        """What each link is shaped to."""
+        return self.network_bits_per_second / self.k
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Further numbers of nodes, for the curve; the gate does not look at them.
+
+    Attributes:
+        nodes: between one and all of them.
+        launches: of each.
+    """
+
+    nodes: tuple[int, ...] = (2, 4)
+    launches: int = 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that is decided before the first launch.
+
+    Attributes:
+        workload: what a step is.
+        fidelity: of what comes out.
+        target: the efficiency that is asked for.
+        nodes: of the job.
+        pairs: of launches: nodes alone, and together.
+        seed: of all that is random.
+        curve: further points.
+        steps: of each launch.
+        reference_samples_per_second: that all nodes together should reach; shown, not judged.
+        transport: that is wanted: ``tcp``, ``ib``, …; None does not ask for one.
+        emulation: None on real nodes.
+    """
+
+    workload: Workload
+    fidelity: Fidelity = "measured"
+    target: float = TARGET
+    nodes: int = NODES
+    pairs: int = PAIRS
+    seed: int = 1
+    curve: Curve = field(default_factory=Curve)
+    steps: Steps = field(default_factory=Steps)
+    transport: str | None = "tcp"
+    reference_samples_per_second: float | None = None
+    emulation: Emulation | None = None
+
+
+def format_plan(plan: Plan) -> str:
+    """Return the plan's file; the same plan gives the same bytes."""
+    return json.dumps({"schema": SCHEMA, **dataclasses.asdict(plan)}, indent=1) + "\n"
+
+
+def plan_hash(text: str) -> str:
+    """Return what stands for a plan's file in a result."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_plan(path: str) -> tuple[Plan, str]:
+    """Return a plan and its file's text.
+
+    Raises:
+        PlanError: if it cannot be read or is none; with every problem in it.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read(_LARGEST_BYTES)
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "not UTF-8"
+        raise PlanError(path, [Problem(0, why, "a plan")], remedy=_REMEDY) from error
+    return parse_plan(text, path=path), text
+
+
+def parse_plan(text: str, *, path: str = "plan") -> Plan:
+    """Return the plan in a file's text.
+
+    Raises:
+        PlanError: if it is none; with every problem in it.
+    """
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise PlanError(path, [Problem(0, str(error), "JSON")], remedy=_REMEDY) from error
+    problems = [
+        Problem(0, json.dumps(error.instance)[:60], error.message[:120], error.json_path[2:])
+        for error in _validator().iter_errors(found)
+    ]
+    if not problems and any(not 1 < nodes < found["nodes"] for nodes in found["curve"]["nodes"]):
+        wanted = f"numbers between 1 and {found['nodes']}"
+        problems = [Problem(0, str(found["curve"]["nodes"]), wanted, "curve.nodes")]
+    if not problems and (found["emulation"] is None) != (found["fidelity"] == "measured"):
+        problems = [Problem(0, found["fidelity"], "emulated with emulation only", "fidelity")]
+    if problems:
+        raise PlanError(path, problems, remedy=_REMEDY)
+    return checked_plan(found)
+
+
+def checked_plan(found: Mapping[str, Any]) -> Plan:
+    """Return the plan in a JSON object that was checked before."""
+    fields = {name: value for name, value in found.items() if name != "schema"}
+    workload = dict(fields.pop("workload"))
+    emulation = fields.pop("emulation")
+    curve = fields.pop("curve")
+    return Plan(
+        **{**fields, "steps": Steps(**fields["steps"])},
+        workload=Workload(
+            **{
+                **workload,
+                "options": Options(**workload["options"]),
+                "argv": tuple(workload["argv"]),
+            }
+        ),
+        emulation=emulation and Emulation(**{**emulation, "inject": Inject(**emulation["inject"])}),
+        curve=Curve(tuple(curve["nodes"]), curve["launches"]),
+    )
+
+
+@cache
+def _validator() -> Any:  # noqa: ANN401
+    import jsonschema  # heavy, and ranks get a plan that was checked
+
+    text = (resources.files("mpijob_bench") / "schema" / _SCHEMA_FILE).read_text("utf-8")
+    return jsonschema.Draft202012Validator(json.loads(text))

@@ -1,0 +1,72 @@
+"""What a plan will take and what it will tell: for people before they start it."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from mpijob_bench.plan import Plan
+from mpijob_bench.power import alone_first, estimate_power
+from mpijob_bench.schedule import estimate_seconds, planned_launches
+
+_POINTS_FROM_TARGET = (-0.03, -0.02, -0.01, 0.0, 0.01, 0.02, 0.03)
+
+
+def plan_facts(plan: Plan, *, step_seconds: float, launch_cv: float) -> dict[str, Any]:
+    """Return launches, seconds and the power of a plan.
+
+    Args:
+        plan: that is asked about.
+        step_seconds: of a node alone.
+        launch_cv: coefficient of variation of launches.
+    """
+    launches = planned_launches(plan)
+    seconds = sum(
+        estimate_seconds(plan, launch, step_seconds=step_seconds, efficiency=plan.target)
+        for launch in launches
+    )
+    power = []
+    if plan.pairs > 1:
+        for away in _POINTS_FROM_TARGET:
+            true = plan.target + away
+            found = estimate_power(
+                target=plan.target,
+                efficiency=true,
+                pairs=plan.pairs,
+                launch_cv=launch_cv,
+                seed=plan.seed,
+            )
+            told = {"pass": found.passed, "fail": found.failed, "inconclusive": found.inconclusive}
+            power.append({"efficiency": round(true, 4), **told})
+    first = ["AB" if alone else "BA" for alone in alone_first(plan.pairs)]
+    return {
+        "order": " ".join(first),
+        "launches": len(launches),
+        "seconds": round(seconds),
+        "step_seconds": step_seconds,
+        "launch_cv": launch_cv,
+        "power": power,
+    }
+
+
+def show_facts(facts: dict[str, Any], *, file: str, digest: str) -> None:
+    """Print the facts."""
+    console = Console()
+    console.print(f"{file}: {digest[:16]}…", highlight=False)
+    console.print(
+        f"{facts['launches']} launches, about {facts['seconds'] / 60:.0f} min with steps of"
+        f" {facts['step_seconds']:g} s; order {facts['order']} (A alone, B together)",
+        highlight=False,
+    )
+    if not facts["power"]:
+        console.print("one pair tells nothing of the spread: the verdict will be INVALID")
+        return
+    table = Table(
+        title=f"Verdicts by the true efficiency, launches differing by {facts['launch_cv']:.1%}"
+    )
+    for name in ("true efficiency", "PASS", "INCONCLUSIVE", "FAIL"):
+        table.add_column(name, justify="right")
+    for row in facts["power"]:
+        shares = (row["pass"], row["inconclusive"], row["fail"])
+        table.add_row(f"{row['efficiency']:.1%}", *(f"{share:.0%}" for share in shares))
+    console.print(table)

@@ -1,0 +1,144 @@
+"""What efficiency to expect, from a profile and the cost of an allreduce alone.
+
+No training of several nodes enters, so it can be held against the measured efficiency. One serial
+channel sends the buckets in the order in which they get ready; with forward pass f, backward pass
+b, optimizer o, ready times r_k and costs c_k
+
+    t_1 = f + b + o
+    t_N = f + max(b, max over k of (r_k + sum of c_j for j >= k)) + o
+    E = a t_1 / (a t_1 + (t_N - t_1) + e_N sigma sqrt(a))
+
+where a is the number of accumulated passes, sigma the standard deviation of a rank's compute from
+step to step, and e_N the expectation of the largest of N standard normals: all wait for the last.
+The serial channel that starts each bucket as soon as it can is this maximum (max-plus algebra).
+Compression divides what is sent; its own time is not in the model, nor is what communication
+takes from compute, so the prediction is an upper bound.
+
+Layer: pure; imports numpy, scipy, profiles, buckets and allreduce.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+from mpijob_bench.allreduce import Allreduce
+from mpijob_bench.buckets import MIB, Transfer, ddp_buckets, horovod_transfers, serial
+from mpijob_bench.profiles import Profile
+
+Framework = Literal["ddp", "horovod"]
+_WIDEST = 9.0  # standard deviations; beyond is less than 1e-18
+_POINTS = 20_001
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What is predicted.
+
+    Attributes:
+        profile: of one step on one device.
+        allreduce: its cost.
+        ranks: of the job.
+        framework: whose rules make buckets.
+        bucket_mb: DDP's cap in MiB; None is its default: 25, and 1 for the first bucket.
+        fusion_mb: Horovod's threshold in MiB.
+        cycle_seconds: Horovod's cycle.
+        compression: bytes of a gradient / bytes that are sent.
+        accumulation: passes before gradients are exchanged.
+        batch_scale: what forward and backward pass are multiplied by.
+        time_scale: of an emulation: what all compute is multiplied by; also fits a profile to a
+            device.
+        byte_scale: of an emulation: what all sizes are divided by.
+        jitter_seconds: standard deviation of a rank's compute from step to step, as it runs.
+    """
+
+    profile: Profile
+    allreduce: Allreduce
+    ranks: int
+    framework: Framework = "ddp"
+    bucket_mb: float | None = None
+    fusion_mb: float = 128.0
+    cycle_seconds: float = 1e-3
+    compression: float = 1.0
+    accumulation: int = 1
+    batch_scale: float = 1.0
+    time_scale: float = 1.0
+    byte_scale: float = 1.0
+    jitter_seconds: float = 0.0
+
+    def with_ranks(self, ranks: int) -> "Setup":
+        """Return the same for another number of ranks."""
+        return replace(self, ranks=ranks)
+
+    def cost_seconds(self, size_bytes: int) -> float:
+        """Return what a bucket costs, as it is sent."""
+        sent = size_bytes / self.compression / self.byte_scale
+        return self.allreduce.cost_seconds(sent, ranks=self.ranks)
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the model says.
+
+    Attributes:
+        efficiency: expected, from 0 to 1.
+        alone_seconds: a step of a node by itself, all accumulated passes of it.
+        exposed_seconds: of communication that compute does not cover, a step.
+        straggler_seconds: waited for the last rank, a step.
+        timeline: the buckets, from the start of the last backward pass.
+    """
+
+    efficiency: float
+    alone_seconds: float
+    exposed_seconds: float
+    straggler_seconds: float
+    timeline: tuple[Transfer, ...]
+
+    @property
+    def together_seconds(self) -> float:
+        """A step of the job."""
+        return self.alone_seconds + self.exposed_seconds + self.straggler_seconds
+
+
+def predict(setup: Setup) -> Prediction:
+    """Return the efficiency to be expected."""
+    profile = setup.profile
+    passes = setup.time_scale * setup.batch_scale
+    backward = profile.backward_seconds * passes
+    one = (profile.forward_seconds + profile.backward_seconds) * passes
+    one += profile.optimizer_seconds * setup.time_scale * setup.batch_scale
+    timeline = transfers(setup) if setup.ranks > 1 else ()
+    exposed = max((sent.end_seconds - backward for sent in timeline), default=0.0)
+    exposed = max(exposed, 0.0)
+    wait = expected_largest(setup.ranks) * setup.jitter_seconds * math.sqrt(setup.accumulation)
+    alone = setup.accumulation * one
+    return Prediction(alone / (alone + exposed + wait), alone, exposed, wait, timeline)
+
+
+def transfers(setup: Setup) -> tuple[Transfer, ...]:
+    """Return when each bucket is sent."""
+    scale = setup.time_scale * setup.batch_scale
+    gradients = setup.profile.gradients
+    if setup.framework == "horovod":
+        return horovod_transfers(
+            gradients,
+            setup.cost_seconds,
+            threshold_bytes=int(setup.fusion_mb * MIB),
+            cycle_seconds=setup.cycle_seconds,
+            scale=scale,
+        )
+    buckets = ddp_buckets(gradients, None if setup.bucket_mb is None else setup.bucket_mb * MIB)
+    return serial(buckets, setup.cost_seconds, scale=scale)
+
+
+@cache
+def expected_largest(count: int) -> float:
+    """Return the expectation of the largest of so many standard normals: e_8 = 1.42."""
+    if count == 1:
+        return 0.0
+    grid = np.linspace(-_WIDEST, _WIDEST, _POINTS)
+    density = count * stats.norm.pdf(grid) * stats.norm.cdf(grid) ** (count - 1)
+    return float(np.trapezoid(grid * density, grid))

@@ -1,0 +1,1 @@
+"""Whether hosts are fit for a benchmark, found out before it."""

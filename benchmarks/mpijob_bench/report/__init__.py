@@ -1,0 +1,1 @@
+"""One HTML file, a summary and tables of a directory of results."""

@@ -1,0 +1,145 @@
+"""A whole run: its directory, its launches with progress, its result and verdict."""
+
+import json
+import subprocess
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from mpijob_bench.assemble import assemble, efficiency
+from mpijob_bench.ending import conclude
+from mpijob_bench.errors import LaunchError, PlanError
+from mpijob_bench.forecast import forecast
+from mpijob_bench.guards import prediction
+from mpijob_bench.plan import Plan, parse_plan, plan_hash
+from mpijob_bench.predict import predict
+from mpijob_bench.profiles.profile import read_profile, shipped
+from mpijob_bench.record import Launch, Record
+from mpijob_bench.result import Result, write_result
+from mpijob_bench.run import Hosts, Run
+from mpijob_bench.schedule import PlannedLaunch, estimate_seconds, remaining_seconds
+from mpijob_runtime.errors import Problem
+
+PLAN, RESULT, COMM = "plan.json", "result.json", "comm.json"
+
+_SHOWN_SECONDS = 90
+_STEP_SECONDS = 0.2  # of a model that nobody has timed yet
+
+
+def run_all(text: str, directory: Path) -> int:
+    """Do what a plan says, explain and report it, and return the verdict's exit code.
+
+    An emulated run ends with its result: its verdict also depends on another scale.
+
+    Args:
+        text: the plan's file.
+        directory: of the results; one plan each.
+
+    Raises:
+        PlanError: the directory has another plan, or the job too few hosts.
+        LaunchError: launches cannot be done here.
+    """
+    plan = parse_plan(text)
+    record = Record(directory)
+    keep_plan(text, directory)
+    hosts = job_hosts()
+    if len(hosts.names) < plan.nodes:
+        problem = Problem(0, f"{plan.nodes} nodes", f"at most the job's {len(hosts.names)} hosts")
+        raise PlanError(PLAN, [problem], remedy="a job with more workers, or --nodes")
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    do_launches(plan, Run(plan, record, hosts), console)
+    result = make_result(text, record)
+    write_result(str(directory / RESULT), result)
+    if plan.emulation is not None:
+        return 0  # emulate judges, with what it alone knows
+    return conclude(directory)
+
+
+def keep_plan(text: str, directory: Path) -> None:
+    """Put the plan into the directory of its results.
+
+    Raises:
+        PlanError: another one is there.
+    """
+    path = directory / PLAN
+    if not path.exists():
+        path.write_text(text, encoding="utf-8")
+    elif path.read_text(encoding="utf-8") != text:
+        problem = Problem(0, "another plan", "the same for all launches of a result")
+        raise PlanError(str(path), [problem], remedy="another --out, or leave --plan out")
+
+
+def job_hosts() -> Hosts:
+    """Return the hosts of this MPIJob.
+
+    Raises:
+        LaunchError: there are none, or no mpijob-runtime.
+    """
+    argv = ("mpijob-runtime", "hosts", "--json")
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    except OSError as error:
+        message = f"cannot run {argv[0]}: {error.strerror}"
+        raise LaunchError(message, remedy="run this in an image of mpijob-runtime") from error
+    if done.returncode:
+        message = f"no hosts: {done.stderr.strip()}"
+        raise LaunchError(message, remedy="run this as the launcher of an MPIJob")
+    found = json.loads(done.stdout)["hosts"]
+    return Hosts(tuple(h["name"] for h in found), tuple(h["slots"] for h in found))
+
+
+def do_launches(plan: Plan, run: Run, console: Console) -> None:
+    """Do what is left, and say before each what it is and how long all will take."""
+    left = run.left()
+    step, expected = _step_seconds(plan), plan.target
+    estimates = {
+        planned.key: estimate_seconds(plan, planned, step_seconds=step, efficiency=expected)
+        for planned in left
+    }
+    done: dict[str, float] = {}
+    kinds = {planned.key: planned.kind for planned in left}
+    for index, planned in enumerate(left):
+        seconds = remaining_seconds(left[index:], estimates, done, kinds)
+        say = f"launch {index + 1} of {len(left)}: {planned.key}, {planned.nodes} nodes"
+        console.print(f"{say}; about {_minutes(seconds)} left")
+        started = time.monotonic()
+        ended = run.do(planned)
+        done[planned.key] = time.monotonic() - started
+        console.print(f"  {describe(planned, ended)}, {done[planned.key]:.0f} s")
+
+
+def describe(planned: PlannedLaunch, ended: Launch) -> str:
+    """Return what came of a launch, in few words."""
+    if ended["status"] != "ok":
+        return f"{ended['status']}: {ended['reason']}"
+    full = ended.get("modes", {}).get("full")
+    if full is None:
+        return "done"
+    rates = full["samples_per_second"]
+    if planned.kind == "alone":
+        return f"{sum(rates):,.0f} samples/s by {len(rates)} nodes, each alone"
+    return f"{full['job_samples_per_second']:,.0f} samples/s together"
+
+
+def make_result(text: str, record: Record) -> Result:
+    """Return the result of what is recorded, with the prediction and its guard."""
+    plan = parse_plan(text)
+    comm = record.directory / COMM
+    sweep = json.loads(comm.read_text(encoding="utf-8")) if comm.exists() else None
+    result = assemble(plan, plan_hash(text), record.launches(), sweep)
+    if plan.emulation is not None:
+        setup = forecast(result).setup
+        predicted = predict(setup).efficiency if setup else None
+        result["guards"].append(prediction(efficiency(result), predicted))
+    return result
+
+
+def _step_seconds(plan: Plan) -> float:
+    if plan.workload.kind != "profile" or plan.emulation is None:
+        return _STEP_SECONDS
+    return read_profile(shipped(plan.workload.name)).step_seconds * plan.emulation.time_scale
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < _SHOWN_SECONDS else f"{seconds / 60:.0f} min"

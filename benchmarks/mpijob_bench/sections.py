@@ -1,0 +1,75 @@
+"""The sections of a result beside the verdict's, checked: launches, comm, workload, emulation, ….
+
+Layer: reads the schema that comes with the package; imports result.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import jsonschema
+
+from mpijob_bench.errors import ResultError
+from mpijob_bench.result import Result, read_result
+from mpijob_runtime.errors import Problem
+
+_SCHEMA_FILE = "scalebench-1-sections.json"
+_SHOWN_CHARACTERS = 60
+_REMEDY = "a result is written by mpijob-bench run or emulate; its form is schema/" + _SCHEMA_FILE
+
+
+def read_whole_result(path: str) -> Result:
+    """Read a result and check all that explain and report make use of.
+
+    Raises:
+        ResultError: if it cannot be read or is none; with every problem in it.
+    """
+    found = read_result(path)
+    check_sections(found, path=path)
+    return found
+
+
+def check_sections(found: Mapping[str, Any], *, path: str = "result") -> None:
+    """Check the sections that are there.
+
+    Raises:
+        ResultError: if one is not what it should be; with every problem in it.
+    """
+    problems = [_problem(error) for error in _validator().iter_errors(found)]
+    problems += [] if problems else _together(found)
+    if problems:
+        raise ResultError(path, problems, remedy=_REMEDY)
+
+
+def _together(found: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield what no schema can say."""
+    for number, launch in enumerate(found.get("launches") or ()):
+        where = f"launches[{number}]"
+        if launch["status"] != "ok":
+            continue
+        for name, mode in launch["modes"].items():
+            rates = len(mode.get("samples_per_second") or ())
+            if rates not in (0, launch["nodes"]):
+                wanted = f"one for each of the {launch['nodes']} nodes"
+                yield Problem(0, f"{rates} rates", wanted, f"{where}.modes.{name}")
+        if launch["kind"] == "together" and not launch["modes"]["full"].get(
+            "job_samples_per_second"
+        ):
+            where += ".modes.full.job_samples_per_second"
+            yield Problem(0, "none", "samples per second of the job", where)
+
+
+@cache
+def _validator() -> jsonschema.Draft202012Validator:
+    text = (resources.files("mpijob_bench") / "schema" / _SCHEMA_FILE).read_text("utf-8")
+    return jsonschema.Draft202012Validator(json.loads(text))
+
+
+def _problem(error: jsonschema.ValidationError) -> Problem:
+    where = error.json_path.removeprefix("$").removeprefix(".")
+    found = json.dumps(error.instance)
+    short = found if len(found) <= _SHOWN_CHARACTERS else f"{found[: _SHOWN_CHARACTERS - 1]}…"
+    wanted = f"{error.validator} {json.dumps(error.validator_value)}"[:_SHOWN_CHARACTERS]
+    return Problem(0, short, wanted, where)

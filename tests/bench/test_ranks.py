@@ -1,0 +1,132 @@
+"""What a launch's ranks do: real process groups of two ranks, with Gloo."""
+
+import dataclasses
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from mpijob_bench.plan import (
+    Emulation,
+    Inject,
+    Options,
+    Plan,
+    Steps,
+    Workload,
+    format_plan,
+)
+from mpijob_bench.ranks.train import mode_order
+
+STEPS = Steps(warmup=2, warmup_seconds=0.0, full=4, ablation=4)
+EMULATION = Emulation(100e9, byte_scale=500.0, time_scale=1.0)
+PROFILE = Plan(
+    Workload("profile", "resnet50"), fidelity="emulated", emulation=EMULATION, steps=STEPS
+)
+SIZE = {"layers": 2, "width": 32, "heads": 2, "vocabulary": 50, "sequence": 16}
+MODEL = Plan(Workload("model", "gpt2", size=SIZE, batch=2), steps=STEPS)
+
+pytestmark = pytest.mark.timeout(240)
+
+
+def launch(plan, *options, ranks=2):
+    """Run the ranks of a launch and return what each has told."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    text = json.dumps(json.loads(format_plan(plan)))
+    argv = (sys.executable, "-m", "mpijob_bench.ranks.train", "--plan", text, "--launch", "1")
+    started = [
+        subprocess.Popen(
+            (*argv, *options), env=environ(rank, ranks, port), stdout=subprocess.PIPE, text=True
+        )
+        for rank in range(ranks)
+    ]
+    outputs = [process.communicate(timeout=200)[0] for process in started]
+    assert [process.returncode for process in started] == [0] * ranks
+    return [[json.loads(line) for line in output.splitlines()] for output in outputs]
+
+
+def environ(rank, ranks, port):
+    """Return a rank's variables: each on a node of its own."""
+    return {
+        **os.environ,
+        "RANK": str(rank),
+        "WORLD_SIZE": str(ranks),
+        "LOCAL_RANK": "0",
+        "LOCAL_WORLD_SIZE": "1",
+        "GROUP_RANK": str(rank),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "GLOO_SOCKET_IFNAME": "lo",
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+    }
+
+
+def of(told, what):
+    """Return the objects of one kind."""
+    return [line for line in told if line["bench"] == what]
+
+
+@pytest.mark.parametrize("plan", [PROFILE, MODEL], ids=["profile", "model"])
+def test_together_all_blocks_are_told(plan):
+    """Warm-up and steps of each mode, its end, and no wrong element."""
+    for told in launch(plan):
+        assert sorted(block["mode"] for block in of(told, "block")) == ["full", "local", "tiny"]
+        counted = [line for line in of(told, "steps") if not line["warmup"]]
+        assert sum(len(line["seconds"]) for line in counted) == 12
+        assert of(told, "rank")[0]["wrong_elements"] == 0
+
+
+def test_alone_there_is_one_block_and_nothing_goes_out():
+    """Nodes by themselves reduce with nobody, so counters of the interface stay."""
+    for told in launch(PROFILE, "--alone"):
+        [block] = of(told, "block")
+        assert block["mode"] == "full"
+        assert of(told, "rank")[0]["wrong_elements"] == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        Options(gradient_as_bucket_view=True),
+        Options(compression="fp16"),
+        Options(bucket_mb=5),
+        Options(accumulation=2),
+    ],
+    ids=["view", "fp16", "bucket", "accumulation"],
+)
+def test_sums_are_right_whatever_the_options(options):
+    """Gradients are chosen such that 16 bits hold them and their mean."""
+    workload = dataclasses.replace(PROFILE.workload, options=options)
+    for told in launch(dataclasses.replace(PROFILE, workload=workload)):
+        assert of(told, "rank")[0]["wrong_elements"] == 0
+
+
+def test_one_wrong_element_is_counted():
+    """On the rank that has it."""
+    emulation = dataclasses.replace(EMULATION, inject=Inject(wrong_elements=1))
+    told = launch(dataclasses.replace(PROFILE, emulation=emulation))
+    assert [of(each, "rank")[0]["wrong_elements"] for each in told] == [1, 0]
+
+
+def test_a_slow_rank_is_slow_by_its_share():
+    """Without communication the step is longer by it, and with it for all ranks."""
+    emulation = dataclasses.replace(EMULATION, inject=Inject(slow_rank=1, slow_share=1.0))
+    told = launch(dataclasses.replace(PROFILE, emulation=emulation))
+    seconds = [
+        {block["mode"]: block["seconds"] / block["steps"] for block in of(each, "block")}
+        for each in told
+    ]
+    assert 1.8 < seconds[1]["local"] / seconds[0]["local"] < 2.2
+    assert 0.9 < seconds[1]["tiny"] / seconds[0]["tiny"] < 1.1
+
+
+def test_the_order_of_blocks_is_shuffled_by_the_seed():
+    """Equal on all ranks, and not always the same."""
+    orders = {tuple(mode_order(alone=False, seed=seed)) for seed in range(30)}
+    assert len(orders) == 6
+    assert mode_order(alone=True, seed=1) == ["full"]

@@ -1,0 +1,162 @@
+"""The plan: its file, what is refused, its launches and their order."""
+
+import dataclasses
+import json
+
+import pytest
+
+from mpijob_bench.cli import main
+from mpijob_bench.errors import PlanError
+from mpijob_bench.plan import (
+    Curve,
+    Emulation,
+    Inject,
+    Options,
+    Plan,
+    Workload,
+    format_plan,
+    parse_plan,
+    plan_hash,
+    read_plan,
+)
+from mpijob_bench.schedule import (
+    LAUNCH_SECONDS,
+    estimate_seconds,
+    planned_launches,
+    remaining_seconds,
+)
+
+MODEL = Plan(Workload("model", "resnet50", size={"width": 8}, options=Options(bucket_mb=10)))
+EMULATED = Plan(
+    Workload("profile", "gpt2", framework="horovod"),
+    fidelity="emulated",
+    pairs=4,
+    emulation=Emulation(25e9, 25.0, 4.0, 0.02, Inject(slow_rank=3, slow_share=0.1)),
+)
+COMMAND = Plan(Workload("command", "python", argv=("python", "train.py", "a b")), curve=Curve(()))
+
+
+@pytest.mark.parametrize("plan", [MODEL, EMULATED, COMMAND], ids=["model", "emulated", "command"])
+def test_format_and_parse_are_inverses(plan):
+    """What is read is what was written, and the same plan has the same bytes."""
+    text = format_plan(plan)
+    assert parse_plan(text) == plan
+    assert format_plan(parse_plan(text)) == text
+
+
+def test_another_plan_has_another_hash():
+    """One number more, another hash."""
+    more = dataclasses.replace(MODEL, pairs=MODEL.pairs + 1)
+    assert plan_hash(format_plan(MODEL)) != plan_hash(format_plan(more))
+
+
+def changed(**fields):
+    """Return the text of a plan with some of its keys replaced."""
+    return json.dumps({**json.loads(format_plan(MODEL)), **fields})
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "JSON"),
+        ("[" * 100_000, "JSON"),
+        ("[]", "object"),
+        (changed(pairs=0), "pairs"),
+        (changed(nodes=1), "nodes"),
+        (changed(target=1.5), "target"),
+        (changed(further=1), "further"),
+        (changed(schema="scaleplan/2"), "scaleplan/1"),
+        (changed(curve={"nodes": [8], "launches": 1}), "curve.nodes"),
+        (changed(fidelity="emulated"), "emulated with emulation only"),
+    ],
+)
+def test_what_is_no_plan_is_refused(text, words):
+    """With the place of what is wrong."""
+    with pytest.raises(PlanError, match=words) as caught:
+        parse_plan(text)
+    assert caught.value.exit_code == 65
+
+
+def test_a_plan_that_is_not_there_is_an_input_error(tmp_path):
+    """And so are bytes that are no text."""
+    with pytest.raises(PlanError, match="No such file"):
+        read_plan(str(tmp_path / "none.json"))
+    (tmp_path / "plan.json").write_bytes(b"\xff\x00")
+    with pytest.raises(PlanError, match="UTF-8"):
+        read_plan(str(tmp_path / "plan.json"))
+
+
+def test_pairs_alternate_and_have_both_kinds():
+    """Each pair has a launch of each kind, next to each other; the order is that of the power."""
+    launches = [launch for launch in planned_launches(EMULATED) if launch.pair is not None]
+    assert "".join(launch.kind[0] for launch in launches) == "attataat"
+    assert [launch.pair for launch in launches] == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+def test_the_network_comes_first_and_the_curve_last():
+    """So that a prediction is there before anything that it predicts."""
+    keys = [launch.key for launch in planned_launches(EMULATED)]
+    assert keys[:2] == ["links", "comm"]
+    assert keys[-2:] == ["curve-2-0", "curve-4-0"]
+    assert [launch.kind for launch in planned_launches(COMMAND)].count("comm") == 0
+
+
+def test_a_launch_together_takes_its_blocks():
+    """Full steps at the expected efficiency, the others as alone, and each its warm-up."""
+    launch = next(found for found in planned_launches(EMULATED) if found.kind == "together")
+    seconds = estimate_seconds(EMULATED, launch, step_seconds=1.0, efficiency=0.5)
+    assert seconds == LAUNCH_SECONDS + (40 + 400) + 2 * (30 + 50)
+
+
+def test_time_left_learns_from_what_was_done():
+    """Launches that took twice as long as expected let those of their kind take twice as long."""
+    left = [launch for launch in planned_launches(EMULATED) if launch.pair is not None]
+    estimates = {launch.key: 10.0 for launch in left}
+    kinds = {launch.key: launch.kind for launch in left}
+    done = {"pair-0-alone": 20.0}
+    assert remaining_seconds(left[2:], estimates, done, kinds) == 3 * 20 + 3 * 10
+
+
+def test_plan_writes_the_file_and_says_its_power(tmp_path, capsys):
+    """mpijob-bench plan --json: file, hash, launches, seconds, and verdicts by efficiency."""
+    path = tmp_path / "plan.json"
+    code = main(["plan", "--pairs", "5", "--out", str(path), "--json", "--", "python", "t.py"])
+    facts = json.loads(capsys.readouterr().out)
+
+    assert code == 0
+    assert facts["hash"] == plan_hash(path.read_text(encoding="utf-8"))
+    assert read_plan(str(path))[0].workload.argv == ("python", "t.py")
+    passed = [row["pass"] for row in facts["power"]]
+    assert passed == sorted(passed)
+    assert facts["order"] == "AB BA BA AB AB"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--curve", "8"], "--curve"),
+        (["--curve", "2,2"], "--curve"),
+        (["--size", "layers"], "--size"),
+        (["--model", "resnet50", "--", "python"], "give one of them"),
+        (["--pairs", "0"], "--pairs"),
+    ],
+)
+def test_options_that_do_not_fit_are_told(options, words, tmp_path, capsys):
+    """Usage errors, before anything is written."""
+    path = tmp_path / "plan.json"
+    assert main(["plan", "--out", str(path), *options]) == 64
+    assert words in capsys.readouterr().err
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["plan", "--framework", "horovod", "--compression", "bf16"],
+        ["emulate", "--compression", "bf16"],
+    ],
+)
+def test_bfloat16_is_refused_where_no_library_has_it(argv, capsys):
+    """Torch's hook wants NCCL, and Horovod 0.28.1 compresses to fp16 only."""
+    assert main(argv) == 64
+    assert "does not have it" in capsys.readouterr().err

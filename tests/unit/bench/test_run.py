@@ -1,0 +1,155 @@
+"""A run from its plan to its result, with a stand-in for mpijob-runtime."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from bench_stand_in import HOSTS, put_stand_in
+
+from mpijob_bench.cli import main
+from mpijob_bench.record import Record
+from mpijob_bench.result import read_result
+
+SMALL = ("--nodes", "4", "--pairs", "3", "--warmup", "2", "--warmup-seconds", "0", "--steps", "4")
+USER = (*SMALL, "--curve", "2", "--", "python", "train.py")
+
+
+@pytest.fixture
+def out(tmp_path):
+    """Return a directory for results."""
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def launches(tmp_path, monkeypatch):
+    """Return the file that the stand-in writes a line into for each launch."""
+    home = tmp_path / "bin"
+    home.mkdir()
+    return put_stand_in(home, monkeypatch)
+
+
+def record_of(out):
+    """Return key and status of each attempt."""
+    return [(launch["key"], launch["status"]) for launch in Record(out).launches()]
+
+
+def test_a_program_of_the_users_own_is_judged(out, launches, capsys):
+    """Alone on each host at the same time, then together: 0.1 s against 0.125 s is 80 %."""
+    code = main(["run", "--out", str(out), *USER])
+    result = read_result(str(out / "result.json"))
+
+    assert code == 1
+    assert result["pairs"][0]["alone"] == [80.0] * 4
+    assert result["pairs"][0]["together"] == 256.0
+    assert result["hosts"] == list(HOSTS)
+    assert "FAIL: high 0.8000 is below the target 0.85" in capsys.readouterr().out
+    assert len(launches.read_text().splitlines()) == 3 * (4 + 1) + 1
+    assert (out / "report.html").stat().st_size < 2_000_000
+
+
+def test_a_run_that_is_done_does_nothing_more(out, launches):
+    """The second one only judges again."""
+    main(["run", "--out", str(out), *USER])
+    before = launches.read_text()
+    assert main(["run", "--out", str(out)]) == 1
+    assert launches.read_text() == before
+
+
+def test_a_failed_launch_stays_failed(out, tmp_path, monkeypatch):
+    """Nobody repeats it until it pleases; the others are done, and the gate says FAIL."""
+    home = tmp_path / "bin"
+    home.mkdir()
+    put_stand_in(home, monkeypatch, failing={4})  # the first pair's launch together
+    assert main(["run", "--out", str(out), *USER]) == 1
+    result = read_result(str(out / "result.json"))
+
+    assert [pair["status"] for pair in result["pairs"]] == ["failed", "ok", "ok"]
+    assert result["pairs"][0]["reason"] == "rank 1 was killed"
+    assert main(["run", "--out", str(out)]) == 1
+    assert [status for _, status in record_of(out)].count("failed") == 1
+
+
+def test_an_interrupted_run_goes_on(out, tmp_path, monkeypatch):
+    """What was under way is done anew, what was done is not; both attempts are in the record."""
+    home = tmp_path / "bin"
+    home.mkdir()
+    launches = put_stand_in(home, monkeypatch, killing={9})  # pair 1: together first, then alone
+    argv = (sys.executable, "-m", "mpijob_bench", "run", "--out", str(out), *USER)
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    killed = subprocess.run(argv, env=environ, check=False, capture_output=True)
+    assert killed.returncode == -9
+    assert not (out / "result.json").exists()
+    done = len(launches.read_text().splitlines())
+
+    assert main(["run", "--out", str(out)]) == 1
+    states = record_of(out)
+    assert [status for key, status in states if key == "pair-1-alone"] == ["interrupted", "ok"]
+    assert [status for _, status in states].count("ok") == 7
+    assert len(launches.read_text().splitlines()) < done + 3 * 5 + 1
+    assert read_result(str(out / "result.json"))["pairs"][1]["status"] == "ok"
+
+
+def test_a_torn_line_is_cut_off(out, launches):
+    """A run that was killed while it wrote leaves half a line, and no more damage than that."""
+    main(["run", "--out", str(out), *USER])
+    whole = (out / "launches.jsonl").read_text()
+    steps = (out / "steps.jsonl").read_text()
+    (out / "launches.jsonl").write_text(whole + '{"number": 99, "sta')
+    (out / "steps.jsonl").write_text(steps + '{"launch"')
+    assert main(["run", "--out", str(out)]) == 1
+    assert (out / "launches.jsonl").read_text() == whole
+    assert (out / "steps.jsonl").read_text() == steps
+    assert len(launches.read_text().splitlines()) == 16
+
+
+def test_a_record_of_something_else_is_refused(out, launches, capsys):
+    """With the line; nothing is overwritten."""
+    Record(out).append({"number": 0, "key": "links", "status": "ok"})
+    (out / "launches.jsonl").write_text("[1]\n")
+    assert main(["run", "--out", str(out), *USER]) == 65
+    assert "launches.jsonl" in capsys.readouterr().err
+    assert not launches.exists()
+
+
+def test_another_plan_for_the_same_results_is_refused(out, launches, capsys):
+    """A result has one plan."""
+    main(["run", "--out", str(out), *USER])
+    assert main(["run", "--out", str(out), *USER[2:]]) == 65
+    assert "another plan" in capsys.readouterr().err
+
+
+def test_more_nodes_than_hosts_are_refused(out, launches, capsys):
+    """Before the first launch."""
+    assert main(["run", "--out", str(out), "--nodes", "8", "--", "python", "t.py"]) == 65
+    assert "at most the job's 4 hosts" in capsys.readouterr().err
+    assert not launches.exists()
+
+
+def test_without_mpijob_runtime_the_next_step_is_told(out, tmp_path, monkeypatch, capsys):
+    """This is no image of ours."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main(["run", "--out", str(out), *USER]) == 78
+    assert "run this in an image of mpijob-runtime" in capsys.readouterr().err
+
+
+def test_a_program_that_tells_no_steps_is_a_failed_pair(out, tmp_path, monkeypatch):
+    """With words that say what was wanted."""
+    home = tmp_path / "bin"
+    home.mkdir()
+    put_stand_in(home, monkeypatch)
+    path = home / "mpijob-runtime"
+    path.write_text(path.read_text().replace("step_seconds=", "took="))
+    assert main(["run", "--out", str(out), *USER]) == 1
+    assert "printed no steps" in read_result(str(out / "result.json"))["pairs"][0]["reason"]
+
+
+def test_steps_are_streamed_with_their_launch(out, launches):
+    """Each rank's every step, warm-up as well."""
+    main(["run", "--out", str(out), *USER])
+    lines = [json.loads(line) for line in (out / "steps.jsonl").read_text().splitlines()]
+    first = [line for line in lines if line["launch"] == 0]
+    assert len(first) == 4 * 6
+    assert sum(line["warmup"] for line in first) == 4 * 2
+    assert {line["rank"] for line in first} == {0, 1, 2, 3}

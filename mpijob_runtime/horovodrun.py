@@ -62,8 +62,8 @@ def parse_horovodrun(arguments: Sequence[str]) -> HorovodLine:
         UsageError: for a flag that a launch has no equal for, a value that Horovod refuses, or no
             program.
     """
-    from horovod.runner import launch  # type: ignore[import-not-found]
-    from horovod.runner.common.util import config_parser  # type: ignore[import-not-found]
+    from horovod.runner import launch
+    from horovod.runner.common.util import config_parser
 
     sys.argv = ["horovodrun", *arguments]  # where Horovod's parser looks
     tuned: dict[str, str] = {}

@@ -25,6 +25,7 @@ class Job:
     pod_security: Mapping[str, Any] = field(default_factory=dict)
     container_security: Mapping[str, Any] = field(default_factory=dict)
     volumes: tuple[tuple[str, str], ...] = ()
+    claims: tuple[tuple[str, str], ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     worker_env: Mapping[str, str] = field(default_factory=dict)
     worker_annotations: Mapping[str, str] = field(default_factory=dict)
@@ -59,14 +60,17 @@ class Job:
             "image": self.image,
             "securityContext": dict(self.container_security),
             "env": [{"name": k, "value": v} for k, v in env.items()],
-            "volumeMounts": [{"name": n, "mountPath": p} for n, p in self.volumes],
+            "volumeMounts": [{"name": n, "mountPath": p} for n, p in (*self.volumes, *self.claims)],
         }
         if command:
             container["command"] = list(command)
         if self.probed_port and name == "worker":
             probe = {"tcpSocket": {"port": self.probed_port}, "periodSeconds": 1}
             container["readinessProbe"] = probe
-        volumes = [{"name": n, "emptyDir": {}} for n, _ in self.volumes]
+        volumes = [
+            *({"name": n, "emptyDir": {}} for n, _ in self.volumes),
+            *({"name": n, "persistentVolumeClaim": {"claimName": n}} for n, _ in self.claims),
+        ]
         return {
             "replicas": replicas,
             "restartPolicy": "Never",

@@ -9,6 +9,7 @@ import click
 from mpijob_runtime.cli.options import complain
 from mpijob_runtime.errors import MpiJobError, UsageError, describe_bug
 
+INTERRUPTED = 130
 _BROKEN_PIPE = 141
 
 
@@ -65,6 +66,8 @@ def _run(group: click.Group, argv: list[str] | None, name: str) -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         return 0
+    except click.Abort:
+        return INTERRUPTED
     except click.ClickException as error:
         error.show()
         return UsageError.exit_code

@@ -13,6 +13,10 @@ import tempfile
 import time
 from functools import cache
 
+from mpijob_bench.comm.document import parse_comm
+from mpijob_bench.comm.nccl_tests import import_nccl_tests
+from mpijob_bench.errors import ResultError
+from mpijob_bench.sizes import format_bytes, parse_bytes
 from mpijob_local.manifest import load_manifest
 from mpijob_local.quantity import parse_quantity
 from mpijob_runtime import frames
@@ -53,6 +57,20 @@ from mpijob_runtime.stacks import RankStack, describe_stacks
 from mpijob_runtime.stall import StallWatch
 from mpijob_runtime.survey import Survey
 from mpijob_runtime.watch import HostWatch
+
+
+def nccl_tests(data):
+    """Read nccl-tests' output; what is read can be written."""
+    with contextlib.suppress(ResultError):
+        comm = import_nccl_tests(data)
+        assert parse_comm(json.dumps(comm, allow_nan=False).encode()) == comm
+
+
+def size(data):
+    """Read a size; it survives being written and read again."""
+    with contextlib.suppress(UsageError):
+        found = parse_bytes(data.decode(errors="replace"))
+        assert parse_bytes(format_bytes(found)) == found
 
 
 def hostfile(data):
@@ -380,6 +398,20 @@ _MACHINE = """{{"cpus": 4, "memlock_bytes": 65536, "shm_bytes": 65536, "rdma": [
  "kind": "roce", "state": "ACTIVE", "rate": "1", "usable": true}}], "interfaces": [{{"name": "eth0",
  "mtu": 1500, "speed": 9, "addresses": ["10.0.0.{0}/8", "fd00::{0}/64"]}}, {{"name": "net1",
  "mtu": 9000, "speed": -1, "addresses": ["10.1.0.{0}/16"]}}]}}""".replace("\n", "")
+_NCCL_JSON = b'{"version": 3, "args": ["all_reduce_perf"], "config": {"nthreads": 1, "ngpus": 2, '
+_NCCL_JSON += (
+    b'"devices": [{"hostname": "a", "group": 0}]}, "results": [{"size": 64, "type": "float", '
+)
+_NCCL_JSON += b'"redop": "sum", "out_of_place": {"time": 2.5, "alg_bw": 0.1, "bus_bw": "nan", '
+_NCCL_JSON += (
+    b'"nwrong": 0}, "out_of_place_per_iter": {"times_us": [2, 3], "skipped_iterations": 0}}]}'
+)
+_NCCL_TEXT = b"""\
+# Collective test starting: broadcast_perf
+#  Rank  0 Group  0 Pid 7 on a device  0 [0000:01:00] X
+#  size  count  type  redop  root  time  algbw  busbw  #wrong
+   64  16  float  none  -1  2.5  0.03  0.03  0
+"""
 _LINKS = {"word": "ab12", "ports": {"10.0.0.2": 4000, "10.1.0.2": 4001}}
 _ANSWERS = [
     json.dumps({"id": id_, "state": state, "bytes": 1 << 16, "seconds": 0.1, "why": "x"}).encode()
@@ -433,6 +465,8 @@ TARGETS = {
     host_certificate: [certificate()[2]],
     manifest: [_MANIFEST.encode(), b"a: &a [1]\nb: *a\n<<: {c: 2001-01-01}\n"],
     quantity: [b"512Mi", b"1.5e3", b"250m"],
+    nccl_tests: [_NCCL_JSON, _NCCL_TEXT],
+    size: [b"256MiB", b"25 MB", b"1024"],
 }
 """Target -> inputs to begin with."""
 

@@ -12,6 +12,7 @@ from mpijob_local.cli import cli, main
         (["run", "x", "--workers", "0"], 64, "--workers"),
         (["run", "x", "--rate", "100mbps"], 64, "bits a second as tc writes them"),
         (["run", "x", "--rate", "1gbit", "--rate", "1gbit"], 64, "2 rates for 1 network"),
+        (["run", "x", "--claim", "data"], 64, "--claim NAME=DIR"),
         (["run", "x", "--networks", "0"], 64, "--networks"),
         (["down"], 64, "either a job or --all"),
         (["fly"], 64, "fly"),

@@ -78,6 +78,12 @@ def test_defaults(load):
         (f"{CONTAINER}.readinessProbe", {"periodSeconds": 1}, "either tcpSocket or exec"),
         (f"{LAUNCHER_POD}.containers", [], "at least one item"),
         (f"{LAUNCHER_POD}.volumes", [{"name": "ssh-auth", "emptyDir": {}}], "neither the operator"),
+        (f"{LAUNCHER_POD}.volumes", [{"name": "v"}], "either emptyDir or persistentVolumeClaim"),
+        (
+            f"{WORKER_POD}.volumes",
+            [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}],
+            "--claim data=DIR",
+        ),
     ],
 )
 def test_wrong_values(load, path, value, wanted):
@@ -228,6 +234,17 @@ def test_ignore_an_item_of_a_list(load):
     data = put(manifest(), f"{WORKER_POD}.volumes", [{"name": "v", "hostPath": {"path": "/"}}])
 
     assert load(data, ignore=["*.volumes[0].hostPath", "volumes"]).ignored
+
+
+def test_claims(load):
+    """A claim with a directory is taken; one that no pod names is remarked upon."""
+    volume = {"name": "v", "persistentVolumeClaim": {"claimName": "data"}}
+    content = put(manifest(), f"{WORKER_POD}.volumes", [volume])
+
+    job = load(content, claims={"data", "other"}).job
+
+    said = list(remarks(job, claims={"data", "other"}))
+    assert said == ["--claim other: no pod has a volume with this claim"]
 
 
 def test_overrides(load):

@@ -40,13 +40,16 @@ class FakeKernel:
 
 
 def test_both_ends_are_shaped():
-    """What a pod sends and what it receives is limited alike."""
+    """What a pod sends and what it receives is limited to one rate; the sending end is stricter."""
     kernel = FakeKernel()
 
     shape_link(NAMESPACE, "eth0", 10**8, run=kernel.run)
 
-    bucket = ("root", "tbf", "rate", "100000000bit", "burst", "262144", "latency", "50ms")
-    assert kernel.buckets == {("pod", "eth0"): bucket, ("machine", "veth7"): bucket}
+    rate, latency = ("root", "tbf", "rate", "100000000bit"), ("latency", "50ms")
+    assert kernel.buckets == {
+        ("pod", "eth0"): (*rate, "burst", "131072", *latency),
+        ("machine", "veth7"): (*rate, "burst", "262144", *latency),
+    }
 
 
 @pytest.mark.parametrize(

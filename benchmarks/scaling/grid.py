@@ -1,0 +1,121 @@
+r"""Emulate eight nodes for every profile, network and framework; goes on where it has stopped.
+
+    python benchmarks/scaling/grid.py --out .build/grid
+    python benchmarks/scaling/grid.py --out .build/grid --profiles resnet50 --networks 25gbit
+
+Each cell is an `mpijob-bench emulate` in a directory of its own, with a report. Takes hours: a
+cell is 8 launches of 60 steps and more, and all wants a machine that does nothing else. Prints a
+table in Markdown of what is there, prediction beside emulation, and the guards that do not hold.
+"""
+
+import argparse
+import itertools
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mpijob_bench.explanation import explain
+from mpijob_bench.sections import read_whole_result
+
+PROFILES = ("resnet50", "vgg16", "bert-large", "gpt2")
+NETWORKS = ("10gbit", "25gbit", "100gbit")
+WITH_HOROVOD = ("resnet50", "bert-large")
+_VERDICTS = range(5)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One emulation.
+
+    Attributes:
+        profile: what nodes compute.
+        network: between them.
+        framework: who reduces.
+        seed: of the plan.
+        options: further ones of emulate, under a name for the directory.
+        name: of those options.
+    """
+
+    profile: str
+    network: str
+    framework: str = "ddp"
+    seed: int = 1
+    options: tuple[str, ...] = ()
+    name: str = "default"
+
+    @property
+    def directory(self) -> str:
+        """Where its results lie."""
+        parts = (self.profile, self.network, self.framework, self.name, f"seed{self.seed}")
+        return "-".join(parts)
+
+    def argv(self, out: Path, common: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the command."""
+        return (
+            *(sys.executable, "-m", "mpijob_bench", "emulate", "--profile", self.profile),
+            *("--network", self.network, "--framework", self.framework),
+            *("--seed", str(self.seed), *common, *self.options),
+            *("--out", str(out / self.directory)),
+        )
+
+
+def cells(profiles: list[str], networks: list[str], frameworks: list[str]) -> Iterator[Cell]:
+    """Yield the cells; Horovod for two of the profiles."""
+    for framework, profile, network in itertools.product(frameworks, profiles, networks):
+        if framework == "ddp" or profile in WITH_HOROVOD:
+            yield Cell(profile, network, framework)
+
+
+def run(cell: Cell, out: Path, common: tuple[str, ...]) -> None:
+    """Do what is left of a cell; its launches that are done stay done.
+
+    Raises:
+        SystemExit: it could not be run.
+    """
+    code = subprocess.run(cell.argv(out, common), check=False).returncode
+    if code not in _VERDICTS:
+        sys.exit(f"{cell.directory}: ended with {code}; the same command goes on")
+
+
+def row(cell: Cell, out: Path) -> str:
+    """Return a cell as a line of the table, or say that it was not run."""
+    path = out / cell.directory / "result.json"
+    head = f"| {cell.profile} | {cell.network} | {cell.framework} |"
+    if not path.exists():
+        return f"{head} not run | | | | |"
+    result = read_whole_result(str(path))
+    found = explain(result)
+    interval, predicted = found.verdict.interval, found.prediction
+    broken = ", ".join(guard["name"] for guard in result["guards"] if not guard["ok"])
+    shown = f"{interval.efficiency:.1%} | {interval.low:.1%} to {interval.high:.1%}"
+    model = f"{predicted.efficiency:.1%}" if predicted else "none"
+    away = f"{100 * found.difference:+.1f}" if found.difference is not None else ""
+    return f"{head} {shown} | {model} | {away} | {broken or 'all hold'} |"
+
+
+def main() -> None:
+    """Run the cells and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--profiles", nargs="+", choices=PROFILES, default=list(PROFILES))
+    parser.add_argument("--networks", nargs="+", default=list(NETWORKS))
+    parser.add_argument("--frameworks", nargs="+", default=["ddp", "horovod"])
+    parser.add_argument("--show", action="store_true", help="print the table, run nothing")
+    parser.add_argument("emulate", nargs="*", help="further options of emulate, after --")
+    arguments = parser.parse_args()
+    common = ("--pairs", "3", "--steps", "60", *arguments.emulate)
+    wanted = list(cells(arguments.profiles, arguments.networks, arguments.frameworks))
+    for number, cell in enumerate(wanted, start=1):
+        if not arguments.show:
+            print(f"cell {number} of {len(wanted)}: {cell.directory}", file=sys.stderr)
+            run(cell, arguments.out, common)
+    print("| profile | network | framework | E | bounds | model | model - E | guards that fail |")
+    print("|---|---|---|---|---|---|---|---|")
+    for cell in wanted:
+        print(row(cell, arguments.out))
+
+
+if __name__ == "__main__":
+    main()

@@ -28,6 +28,14 @@ PROGRAM = """
         json.dump(dict(outcome="failed", reason="rank 1 was killed"), file)
     if number in {failing!r}:
         sys.exit(137)
+    if number in {hanging!r}:
+        import signal, time
+        def end(*_):
+            open(os.path.join({home!r}, f"ended-{{number}}"), "w").close()
+            sys.exit(75)
+        signal.signal(signal.SIGTERM, end)
+        open(os.path.join({home!r}, f"hangs-{{number}}"), "w").close()
+        time.sleep(60)
     if number in {killing!r}:
         os.kill(os.getppid(), 9)
         sys.exit(0)
@@ -61,7 +69,7 @@ PROGRAM = """
 """
 
 
-def put_stand_in(directory, monkeypatch, *, failing=(), killing=(), wrong=0):
+def put_stand_in(directory, monkeypatch, *, failing=(), killing=(), hanging=(), wrong=0):
     """Put the stand-in on PATH and return the file that has a line for each launch.
 
     Args:
@@ -69,6 +77,7 @@ def put_stand_in(directory, monkeypatch, *, failing=(), killing=(), wrong=0):
         monkeypatch: pytest's.
         failing: numbers of launches that end with 137.
         killing: numbers of launches that kill the benchmark.
+        hanging: numbers of launches that last until SIGTERM.
         wrong: elements that each rank tells.
     """
     path = directory / "mpijob-runtime"
@@ -77,6 +86,7 @@ def put_stand_in(directory, monkeypatch, *, failing=(), killing=(), wrong=0):
         home=str(directory),
         failing=set(failing),
         killing=set(killing),
+        hanging=set(hanging),
         wrong=wrong,
     )
     path.write_text(f"#!{sys.executable}\n{text}", encoding="utf-8")

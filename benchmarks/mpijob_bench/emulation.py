@@ -15,6 +15,7 @@ from pathlib import Path
 from mpijob_bench.assemble import efficiency
 from mpijob_bench.errors import LaunchError, ResultError
 from mpijob_bench.guards import scale_invariance
+from mpijob_bench.interruption import terminated_as_interrupted
 from mpijob_bench.manifest import CLAIM, RESULTS, emulated_job
 from mpijob_bench.plan import Curve, Emulation, Plan, format_plan, parse_plan
 from mpijob_bench.result import Result, read_result, write_result
@@ -107,21 +108,15 @@ def run_to_its_end(argv: tuple[str, ...], text: str) -> int:
         argv: of the program.
         text: for its standard input.
     """
-    process = subprocess.Popen(argv, stdin=subprocess.PIPE, text=True)
-    before = signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        process.communicate(text)
-    except KeyboardInterrupt:
-        process.send_signal(signal.SIGINT)  # a terminal has done so already; twice does no harm
-        process.wait()
-        raise
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    with terminated_as_interrupted():
+        process = subprocess.Popen(argv, stdin=subprocess.PIPE, text=True)
+        try:
+            process.communicate(text)
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)  # a terminal has done so already; twice is no harm
+            process.wait()
+            raise
     return process.returncode
-
-
-def _interrupt(number: int, _frame: object) -> None:
-    raise KeyboardInterrupt(signal.strsignal(number))
 
 
 def find_mpijob_local() -> str:

@@ -12,10 +12,10 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, Self
 
 from mpijob_bench.errors import LaunchError
 
@@ -66,6 +66,100 @@ class Launched:
         return str(self.report.get("reason") or f"exit code {self.exit_code}")
 
 
+class Launch:
+    """A launch that is under way; a context manager that leaves none of it behind.
+
+    Args:
+        program: its argv.
+        log: takes what else is printed; appended to.
+        hosts: names (``worker-0:1`` with slots) of those that take part; all hosts if empty.
+        environ: further variables of the ranks.
+
+    Raises:
+        LaunchError: if mpijob-runtime is not there.
+    """
+
+    def __init__(
+        self,
+        program: Sequence[str],
+        *,
+        log: Path,
+        hosts: Sequence[str] = (),
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self._private = tempfile.TemporaryDirectory(prefix="bench-")
+        self._report = os.path.join(self._private.name, "report.json")
+        self._log = log.open("ab")
+        self._started = time.monotonic()
+        argv = launch_argv(program, hosts=hosts, environ=environ or {}, report=self._report)
+        try:
+            self._process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=self._log,
+                env=os.environ | {"MPIJOB_RUN_DIR": os.path.join(self._private.name, "run")},
+            )
+        except OSError as error:
+            self._close()
+            message = f"cannot run {argv[0]}: {error.strerror}"
+            raise LaunchError(message, remedy="pip install mpijob-runtime") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        self._close()
+
+    def take(self, take: Callable[[Line], None], *, marked: bool = True) -> Launched:
+        """Take lines until all have come, and return how it ended.
+
+        Args:
+            take: called for each line as it comes; memory does not grow with their number.
+            marked: take only objects with the key ``bench``; else every JSON object.
+        """
+        assert self._process.stdout is not None
+        while raw := self._process.stdout.readline(_LONGEST_LINE_BYTES):
+            line = parse_line(raw, marked=marked)
+            if line is None:
+                self._log.write(raw)
+            else:
+                take(line)
+        code = self._process.wait()
+        return Launched(code, time.monotonic() - self._started, _read_report(self._report))
+
+    def terminate(self) -> None:
+        """Tell it to end, if it has not ended: it ends its ranks itself."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+
+    def end(self) -> None:
+        """Tell it to end, and see to it that it does."""
+        if self._process.poll() is None:
+            self.terminate()
+            try:
+                self._process.wait(_GRACE_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+    def _close(self) -> None:
+        self._log.close()
+        self._private.cleanup()
+
+
+def end_all(launches: Iterable[Launch]) -> None:
+    """End launches that are under way, all at the same time."""
+    under_way = list(launches)
+    for launch in under_way:
+        launch.terminate()
+    for launch in under_way:
+        launch.end()
+
+
 def run_launch(
     program: Sequence[str],
     take: Callable[[Line], None],
@@ -73,42 +167,13 @@ def run_launch(
     log: Path,
     hosts: Sequence[str] = (),
     environ: Mapping[str, str] | None = None,
-    marked: bool = True,
 ) -> Launched:
-    """Run a program on the job's hosts, a rank on each slot, and take the lines of its ranks.
+    """Run a program on the job's hosts, a rank on each slot, and take what its ranks tell.
 
-    Args:
-        program: its argv.
-        take: called for each line as it comes; memory does not grow with their number.
-        log: takes what else is printed; appended to.
-        hosts: names (``worker-0:1`` with slots) of those that take part; all hosts if empty.
-        environ: further variables of the ranks.
-        marked: take only objects with the key ``bench``; else every JSON object.
-
-    Raises:
-        LaunchError: if mpijob-runtime is not there or a line is not to be believed.
+    Arguments and errors are those of `Launch`.
     """
-    with tempfile.TemporaryDirectory(prefix="bench-") as private, log.open("ab") as file:
-        report = os.path.join(private, "report.json")
-        argv = launch_argv(program, hosts=hosts, environ=environ or {}, report=report)
-        started = time.monotonic()
-        try:
-            process = subprocess.Popen(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=file,
-                env=os.environ | {"MPIJOB_RUN_DIR": os.path.join(private, "run")},
-            )
-        except OSError as error:
-            message = f"cannot run {argv[0]}: {error.strerror}"
-            raise LaunchError(message, remedy="pip install mpijob-runtime") from error
-        try:
-            _take_lines(process, take, file, marked=marked)
-            code = process.wait()
-        finally:
-            _end(process)
-        return Launched(code, time.monotonic() - started, _read_report(report))
+    with Launch(program, log=log, hosts=hosts, environ=environ) as launch:
+        return launch.take(take)
 
 
 def launch_argv(
@@ -125,22 +190,6 @@ def launch_argv(
     return ("mpijob-runtime", "launch", *options, "--", *program)
 
 
-def _take_lines(
-    process: subprocess.Popen[bytes],
-    take: Callable[[Line], None],
-    log: BinaryIO,
-    *,
-    marked: bool,
-) -> None:
-    assert process.stdout is not None
-    while raw := process.stdout.readline(_LONGEST_LINE_BYTES):
-        line = parse_line(raw, marked=marked)
-        if line is None:
-            log.write(raw)
-        else:
-            take(line)
-
-
 def parse_line(raw: bytes, *, marked: bool = True) -> Line | None:
     """Return what a rank told in a line of ``--output json``, or None if it told nothing."""
     try:
@@ -151,19 +200,6 @@ def parse_line(raw: bytes, *, marked: bool = True) -> Line | None:
         return None
     told = isinstance(inner, dict) and (MARK in inner or not marked)
     return line if told and outer.get("stream") == "stdout" else None
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Leave no launch behind: it ends its ranks itself."""
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(_GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-    process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
 
 
 def _read_report(path: str) -> Mapping[str, Any]:

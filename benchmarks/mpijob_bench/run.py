@@ -10,15 +10,17 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mpijob_bench.collect import Collector
 from mpijob_bench.comm.measure import run_comm
-from mpijob_bench.comm.options import Sweep
+from mpijob_bench.comm.options import Backend, Sweep
 from mpijob_bench.errors import LaunchError
-from mpijob_bench.launches import Launched, Line, run_launch
+from mpijob_bench.launches import Launch as LaunchUnderWay
+from mpijob_bench.launches import Launched, Line, end_all, run_launch
 from mpijob_bench.plan import Plan
 from mpijob_bench.profiles.profile import read_profile, shipped
 from mpijob_bench.record import Launch, Record
@@ -124,7 +126,7 @@ class Run:
         started = time.monotonic()
         try:
             run_comm(
-                sweep_of(self._plan),
+                sweep_of(self._plan, self._backend()),
                 out=self._record.directory,
                 hosts=self._hosts.first(self._plan.nodes),
                 fidelity=self._plan.fidelity,
@@ -133,6 +135,11 @@ class Run:
             return Launched(1, time.monotonic() - started, {"reason": str(error)})
         return Launched(0, time.monotonic() - started)
 
+    def _backend(self) -> Backend:
+        """Return what the launches of this run have used: NCCL if its log says so."""
+        proofs = (launch.get("transport_proof") or {} for launch in self._record.launches())
+        return "nccl" if any("nccl" in proof for proof in proofs) else "gloo"
+
     def _user_launches(self, planned: PlannedLaunch, collector: Collector, log: Path) -> Launched:
         """Launch the user's program: once, or on each host by itself at the same time."""
         hosts = self._chosen(planned)
@@ -140,19 +147,25 @@ class Run:
         slots = self._hosts.slots
         lock = threading.Lock()
 
-        def launch(index: int) -> Launched:
+        def take(index: int, launch: LaunchUnderWay) -> Launched:
             ranks_before = sum(slots[:index])
 
-            def take(line: Line) -> None:
+            def take_line(line: Line) -> None:
                 with lock:
                     collector.take_user_step(replace(line, rank=line.rank + ranks_before))
 
-            own_log = log.with_suffix(f".{index}.log") if len(groups) > 1 else log
-            argv = self._plan.workload.argv
-            return run_launch(argv, take, log=own_log, hosts=groups[index], marked=False)
+            return launch.take(take_line, marked=False)
 
-        with ThreadPoolExecutor(len(groups)) as pool:
-            ended = list(pool.map(launch, range(len(groups))))
+        with ExitStack() as stack:
+            started = [
+                stack.enter_context(
+                    LaunchUnderWay(self._plan.workload.argv, log=own_log, hosts=group)
+                )
+                for group, own_log in zip(groups, _logs(log, len(groups)), strict=True)
+            ]
+            pool = stack.enter_context(ThreadPoolExecutor(len(groups)))
+            stack.callback(end_all, started)  # what the threads read from then ends
+            ended = list(pool.map(take, range(len(groups)), started))
         failed = [one for one in ended if not one.ok]
         if not failed and not collector.modes():
             nothing = {"reason": "the program printed no steps as JSON lines (docs/benchmarks.md)"}
@@ -200,7 +213,12 @@ class Run:
         return 0.0
 
 
-def sweep_of(plan: Plan) -> Sweep:
+def _logs(log: Path, count: int) -> list[Path]:
+    """Return a log for each of several launches at the same time."""
+    return [log] if count == 1 else [log.with_suffix(f".{n}.log") for n in range(count)]
+
+
+def sweep_of(plan: Plan, backend: Backend) -> Sweep:
     """Return the sweep of all-reduces that the prediction needs: up to the largest bucket."""
     largest = float(_LARGEST_MIB * _MIB)
     if plan.workload.kind == "profile" and plan.emulation is not None:
@@ -208,6 +226,7 @@ def sweep_of(plan: Plan) -> Sweep:
         tensor = max(gradient.bytes for gradient in gradients)
         largest = (tensor + largest) / plan.emulation.byte_scale
     return Sweep(
+        backend=backend,
         collectives=("all_reduce",),
         min_bytes=_SMALLEST_BYTES,
         max_bytes=int(largest),

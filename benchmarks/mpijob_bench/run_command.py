@@ -12,6 +12,7 @@ from mpijob_bench.ending import conclude
 from mpijob_bench.errors import LaunchError, PlanError
 from mpijob_bench.forecast import forecast
 from mpijob_bench.guards import prediction
+from mpijob_bench.interruption import terminated_as_interrupted
 from mpijob_bench.plan import Plan, parse_plan, plan_hash
 from mpijob_bench.predict import predict
 from mpijob_bench.profiles.profile import read_profile, shipped
@@ -48,7 +49,8 @@ def run_all(text: str, directory: Path) -> int:
         problem = Problem(0, f"{plan.nodes} nodes", f"at most the job's {len(hosts.names)} hosts")
         raise PlanError(PLAN, [problem], remedy="a job with more workers, or --nodes")
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    do_launches(plan, Run(plan, record, hosts), console)
+    with terminated_as_interrupted():
+        do_launches(plan, Run(plan, record, hosts), console)
     result = make_result(text, record)
     write_result(str(directory / RESULT), result)
     if plan.emulation is not None:

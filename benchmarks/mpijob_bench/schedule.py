@@ -34,17 +34,19 @@ class PlannedLaunch:
 
 
 def planned_launches(plan: Plan, *, slots: int = 1) -> list[PlannedLaunch]:
-    """Return the launches in their order: the network, the pairs, the points of the curve.
+    """Return the launches in their order: the pairs, then the points of the curve.
+
+    The sweep of all-reduces comes first in an emulation, so that the prediction is there before
+    what it predicts; elsewhere last, because the pairs show whether NCCL or Gloo is to be swept.
 
     Args:
         plan: that asks for them.
         slots: of a node; with several, one rank by itself is launched, too.
     """
     launches = []
+    sweep = PlannedLaunch("comm", "comm", plan.nodes)
     if plan.emulation is not None:
-        launches.append(PlannedLaunch("links", "links", plan.nodes))
-    if plan.workload.kind != "command":
-        launches.append(PlannedLaunch("comm", "comm", plan.nodes))
+        launches += [PlannedLaunch("links", "links", plan.nodes), sweep]
     for pair, first in enumerate(alone_first(plan.pairs)):
         kinds: tuple[Kind, Kind] = ("alone", "together") if first else ("together", "alone")
         launches += [PlannedLaunch(f"pair-{pair}-{kind}", kind, plan.nodes, pair) for kind in kinds]
@@ -53,6 +55,8 @@ def planned_launches(plan: Plan, *, slots: int = 1) -> list[PlannedLaunch]:
             PlannedLaunch(f"curve-{nodes}-{number}", "together", nodes)
             for number in range(plan.curve.launches)
         ]
+    if plan.emulation is None and plan.workload.kind != "command":
+        launches.append(sweep)
     if slots > 1:
         launches.append(PlannedLaunch("single", "single", 1))
     return launches

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from bench_stand_in import HOSTS, put_stand_in
@@ -89,6 +91,26 @@ def test_an_interrupted_run_goes_on(out, tmp_path, monkeypatch):
     assert [status for _, status in states].count("ok") == 7
     assert len(launches.read_text().splitlines()) < done + 3 * 5 + 1
     assert read_result(str(out / "result.json"))["pairs"][1]["status"] == "ok"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("hanging", [{0, 1, 2, 3}, {4}], ids=["alone", "together"])
+def test_who_ends_the_run_ends_its_launches(hanging, number, out, tmp_path, monkeypatch):
+    """Each of them gets SIGTERM, and so ends its ranks; the record says interrupted."""
+    home = tmp_path / "bin"
+    home.mkdir()
+    put_stand_in(home, monkeypatch, hanging=hanging)
+    argv = (sys.executable, "-m", "mpijob_bench", "run", "--out", str(out), *USER)
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(argv, env=environ, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 60
+        while len(list(home.glob("hangs-*"))) < len(hanging):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(number)
+        assert process.wait(30) == 130
+    assert len(list(home.glob("ended-*"))) == len(hanging)
+    assert record_of(out)[-1][1] == "interrupted"
 
 
 def test_a_torn_line_is_cut_off(out, launches):

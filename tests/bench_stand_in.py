@@ -31,10 +31,10 @@ PROGRAM = """
     if number in {hanging!r}:
         import signal, time
         def end(*_):
-            open(os.path.join({home!r}, f"ended-{{number}}"), "w").close()
+            open(os.path.join({home!r}, f"ended-{{os.getpid()}}"), "w").close()
             sys.exit(75)
         signal.signal(signal.SIGTERM, end)
-        open(os.path.join({home!r}, f"hangs-{{number}}"), "w").close()
+        open(os.path.join({home!r}, f"hangs-{{os.getpid()}}"), "w").close()
         time.sleep(60)
     if number in {killing!r}:
         os.kill(os.getppid(), 9)

@@ -63,7 +63,7 @@ def parse_document(data: bytes, *, schema_file: str, path: str, remedy: str) -> 
         ResultError: if it does not follow its schema; with every problem in it.
     """
     found = parse_json(data, path=path, remedy=remedy)
-    if problems := [*_against_schema(found, schema_file)]:
+    if problems := [*dict.fromkeys(_against_schema(found, schema_file))]:
         raise ResultError(path, problems, remedy=remedy)
     assert isinstance(found, dict)  # the schemas say so
     return found
@@ -116,6 +116,10 @@ def _wanted(error: jsonschema.ValidationError) -> str:
         there: Any = error.instance
         missing = [name for name in value if name not in there]
         return f"the key {', '.join(missing)} as well"
+    if error.validator == "additionalProperties":
+        schema: Any = error.schema
+        there, known = error.instance, schema["properties"]
+        return f"no key {', '.join(name for name in there if name not in known)}"
     words = {
         "const": lambda: repr(value),
         "enum": lambda: " or ".join(map(repr, value)),

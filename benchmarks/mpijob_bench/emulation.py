@@ -59,7 +59,7 @@ def emulate(text: str, directory: Path, *, image: str, double_pairs: int) -> Res
         LaunchError: the job could not be run.
         ResultError: it has left no result.
     """
-    plan = parse_plan(text)
+    plan = parse_plan(text.encode())
     run_job(text, directory, image=image)
     result = read_result(str(directory / RESULT))
     if double_pairs:
@@ -80,7 +80,7 @@ def run_job(text: str, directory: Path, *, image: str) -> None:
         LaunchError: there is no mpijob-local, or the job has failed.
         ResultError: it says that it went well and left nothing.
     """
-    plan = parse_plan(text)
+    plan = parse_plan(text.encode())
     assert plan.emulation is not None
     if not directory.exists():
         directory.mkdir(parents=True)

@@ -9,11 +9,5 @@ class ResultError(InputError):
     kind = "result"
 
 
-class PlanError(InputError):
-    """A plan is missing or wrong."""
-
-    kind = "plan"
-
-
 class LaunchError(ConfigurationError):
     """Launches cannot be done here at all."""

@@ -9,16 +9,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from importlib import resources
 from typing import Any, Literal
 
-from mpijob_bench.errors import PlanError
+from mpijob_bench.errors import ResultError
 from mpijob_runtime.errors import Problem
 
 SCHEMA = "scaleplan/1"
 _SCHEMA_FILE = "scaleplan-1.json"
-_LARGEST_BYTES = 1 << 20
 _REMEDY = "mpijob-bench plan writes one"
 
 Framework = Literal["ddp", "horovod"]
@@ -201,38 +198,33 @@ def read_plan(path: str) -> tuple[Plan, str]:
     """Return a plan and its file's text.
 
     Raises:
-        PlanError: if it cannot be read or is none; with every problem in it.
+        ResultError: if it cannot be read or is none; with every problem in it.
     """
-    try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read(_LARGEST_BYTES)
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "not UTF-8"
-        raise PlanError(path, [Problem(0, why, "a plan")], remedy=_REMEDY) from error
-    return parse_plan(text, path=path), text
+    from mpijob_bench.documents import read_bytes
+
+    data = read_bytes(path, wanted="a plan", remedy=_REMEDY)
+    plan = parse_plan(data, path=path)
+    return plan, data.decode()
 
 
-def parse_plan(text: str, *, path: str = "plan") -> Plan:
-    """Return the plan in a file's text.
+def parse_plan(data: bytes, *, path: str = "plan") -> Plan:
+    """Return the plan in a file's bytes.
 
     Raises:
-        PlanError: if it is none; with every problem in it.
+        ResultError: if it is none; with every problem in it.
     """
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise PlanError(path, [Problem(0, str(error), "JSON")], remedy=_REMEDY) from error
-    problems = [
-        Problem(0, json.dumps(error.instance)[:60], error.message[:120], error.json_path[2:])
-        for error in _validator().iter_errors(found)
-    ]
-    if not problems and any(not 1 < nodes < found["nodes"] for nodes in found["curve"]["nodes"]):
+    from mpijob_bench.documents import parse_document  # heavy, and ranks get a checked plan
+
+    found = parse_document(data, schema_file=_SCHEMA_FILE, path=path, remedy=_REMEDY)
+    problems = []
+    if any(not 1 < nodes < found["nodes"] for nodes in found["curve"]["nodes"]):
         wanted = f"numbers between 1 and {found['nodes']}"
-        problems = [Problem(0, str(found["curve"]["nodes"]), wanted, "curve.nodes")]
-    if not problems and (found["emulation"] is None) != (found["fidelity"] == "measured"):
-        problems = [Problem(0, found["fidelity"], "emulated with emulation only", "fidelity")]
+        problems.append(Problem(0, str(found["curve"]["nodes"]), wanted, "curve.nodes"))
+    if (found["emulation"] is None) != (found["fidelity"] == "measured"):
+        wanted = "emulated with an emulation, measured without"
+        problems.append(Problem(0, repr(found["fidelity"]), wanted, "fidelity"))
     if problems:
-        raise PlanError(path, problems, remedy=_REMEDY)
+        raise ResultError(path, problems, remedy=_REMEDY)
     return checked_plan(found)
 
 
@@ -254,11 +246,3 @@ def checked_plan(found: Mapping[str, Any]) -> Plan:
         emulation=emulation and Emulation(**{**emulation, "inject": Inject(**emulation["inject"])}),
         curve=Curve(tuple(curve["nodes"]), curve["launches"]),
     )
-
-
-@cache
-def _validator() -> Any:  # noqa: ANN401
-    import jsonschema  # heavy, and ranks get a plan that was checked
-
-    text = (resources.files("mpijob_bench") / "schema" / _SCHEMA_FILE).read_text("utf-8")
-    return jsonschema.Draft202012Validator(json.loads(text))

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from mpijob_bench.assemble import assemble, efficiency
 from mpijob_bench.ending import conclude
-from mpijob_bench.errors import LaunchError, PlanError
+from mpijob_bench.errors import LaunchError, ResultError
 from mpijob_bench.forecast import forecast
 from mpijob_bench.guards import prediction
 from mpijob_bench.interruption import terminated_as_interrupted
@@ -38,16 +38,16 @@ def run_all(text: str, directory: Path) -> int:
         directory: of the results; one plan each.
 
     Raises:
-        PlanError: the directory has another plan, or the job too few hosts.
+        ResultError: the directory has another plan, or the job too few hosts.
         LaunchError: launches cannot be done here.
     """
-    plan = parse_plan(text)
+    plan = parse_plan(text.encode())
     record = Record(directory)
     keep_plan(text, directory)
     hosts = job_hosts()
     if len(hosts.names) < plan.nodes:
         problem = Problem(0, f"{plan.nodes} nodes", f"at most the job's {len(hosts.names)} hosts")
-        raise PlanError(PLAN, [problem], remedy="a job with more workers, or --nodes")
+        raise ResultError(PLAN, [problem], remedy="a job with more workers, or --nodes")
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     with terminated_as_interrupted():
         do_launches(plan, Run(plan, record, hosts), console)
@@ -62,14 +62,14 @@ def keep_plan(text: str, directory: Path) -> None:
     """Put the plan into the directory of its results.
 
     Raises:
-        PlanError: another one is there.
+        ResultError: another one is there.
     """
     path = directory / PLAN
     if not path.exists():
         path.write_text(text, encoding="utf-8")
     elif path.read_text(encoding="utf-8") != text:
         problem = Problem(0, "another plan", "the same for all launches of a result")
-        raise PlanError(str(path), [problem], remedy="another --out, or leave --plan out")
+        raise ResultError(str(path), [problem], remedy="another --out, or leave --plan out")
 
 
 def job_hosts() -> Hosts:
@@ -126,7 +126,7 @@ def describe(planned: PlannedLaunch, ended: Launch) -> str:
 
 def make_result(text: str, record: Record) -> Result:
     """Return the result of what is recorded, with the prediction and its guard."""
-    plan = parse_plan(text)
+    plan = parse_plan(text.encode())
     comm = record.directory / COMM
     sweep = json.loads(comm.read_text(encoding="utf-8")) if comm.exists() else None
     result = assemble(plan, plan_hash(text), record.launches(), sweep)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mpijob_runtime.hosts import short_name
-from mpijob_runtime.last_words import explain_last_words
+from mpijob_runtime.last_words import explain_last_words, lost_a_peer
 from mpijob_runtime.outcome import FirstFailure, Outcome, Result, count, describe_exit, format_ranks
 from mpijob_runtime.records import RankRecord
 
@@ -28,6 +28,9 @@ _NO_EXECUTABLE = re.compile(r"Executable: (?P<program>\S+)\s+Node: (?P<host>\S+)
 """How both Open MPIs say that a program is not there, when they look before they start it."""
 
 _ENDING_SIGNALS = frozenset({signals.SIGTERM, signals.SIGKILL})
+
+_LOST_PEER_SECONDS = 1.0
+"""How much later a process that died can be noticed than a peer that it took along."""
 
 
 StopKind = Literal[
@@ -272,7 +275,7 @@ def _first_failure(seen: Observation) -> FirstFailure | None:
     candidates = [r for r in agreeing if r in own] or victims or own or failed
     if not candidates:
         return None
-    first = candidates[0]
+    first = _who_left_first(candidates[0], failed, seen.last_words)
     words = explain_last_words(seen.last_words.get(first.rank, ""), seen.mpirun_said, first.rank)
     return FirstFailure(
         rank=first.rank,
@@ -282,6 +285,24 @@ def _first_failure(seen: Observation) -> FirstFailure | None:
         cause=_cause(first) + (f": {words.cause}" if words.cause else ""),
         evidence=(*words.evidence, *_evidence(first, failed)),
     )
+
+
+def _who_left_first(
+    found: RankRecord, failed: Sequence[RankRecord], last_words: Mapping[int, str]
+) -> RankRecord:
+    """Return the rank that another one has lost, if that ended a moment earlier by the clock.
+
+    A process that dies takes its connections along before it is gone itself; a peer that waits in
+    a collective can be dead by then.
+    """
+    if not lost_a_peer(last_words.get(found.rank, "")):
+        return found
+    for other in failed:
+        soon = other.time_seconds - found.time_seconds <= _LOST_PEER_SECONDS
+        ended_itself = other.signal not in _ENDING_SIGNALS
+        if soon and ended_itself and not lost_a_peer(last_words.get(other.rank, "")):
+            return other
+    return found
 
 
 def _lost(seen: Observation) -> list[str]:

@@ -14,6 +14,8 @@ _FRAME = re.compile(r'^\s*File "(?P<file>[^"]+)", line (?P<line>\d+)(?:, in (?P<
 _NCCL = re.compile(r"\bNCCL (?:WARN|ERROR)\b.*")
 _ABORT = re.compile(r"MPI_ABORT was invoked on rank (?P<rank>\d+)")
 _ABORT_CODE = re.compile(r"with errorcode (?P<code>-?\d+)")
+# Gloo and Open MPI's TCP in the words of the kernel: what a rank says whose peer has gone
+_LOST_PEER = re.compile(r"[Cc]onnection (?:closed|reset) by peer|[Cc]onnection was closed by peer")
 _TRACEBACK = "Traceback (most recent call last):"
 _LONGEST = 300
 
@@ -52,6 +54,15 @@ def explain_last_words(text: str, mpirun_said: str, rank: int) -> LastWords:
     if nccl:
         causes.append(_cut(nccl[-1]))
     return LastWords("; ".join(causes), tuple(evidence))
+
+
+def lost_a_peer(text: str) -> bool:
+    """Tell whether a rank's last words say that another one had gone before it.
+
+    Args:
+        text: the last that the rank wrote.
+    """
+    return _LOST_PEER.search(text) is not None
 
 
 def _python_exception(text: str) -> tuple[str, str] | None:

@@ -93,7 +93,9 @@ def test_ranks_under_mpirun_work_together(launch):
 def test_an_uncaught_exception_ends_the_job_and_names_its_rank(launch, others, pending):
     """Also with a collective under way, whose clean-up waits for the other ranks."""
     found, outcome = launch(f"{others} {pending}")
-    assert (outcome["first_failure"]["rank"], outcome["exit_code"]) == (2, 1)
+    assert (outcome["first_failure"]["rank"], outcome["first_failure"]["exit_code"]) == (2, 1)
+    # a rank that waited can abort (134) before mpirun notices the end of the one that it lost
+    assert outcome["exit_code"] in ({1, 134} if others == "waiting" else {1})
     lines = [line for line in found.stderr.splitlines() if line.startswith("[2 ")]
     assert any("Traceback" in line for line in lines)
     assert any("RuntimeError: on purpose" in line for line in lines)

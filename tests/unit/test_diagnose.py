@@ -335,6 +335,30 @@ def test_last_words_of_the_first_failure_are_in_the_cause(observe, make_record):
     assert found.first_failure.evidence[0] == "raised at /train.py, line 7, in main"
 
 
+GLOO = "terminate called: [gloo/transport/tcp/pair.cc:589] Read error: Connection reset by peer"
+
+
+@pytest.mark.parametrize(
+    ("words", "later", "rank"),
+    [
+        ({1: GLOO, 2: TRACEBACK}, 0.05, 2),
+        ({1: GLOO, 2: TRACEBACK}, 5.0, 1),
+        ({1: GLOO, 2: GLOO}, 0.05, 1),
+        ({1: TRACEBACK, 2: TRACEBACK}, 0.05, 1),
+        ({1: GLOO}, 0.05, 2),
+    ],
+)
+def test_a_rank_that_lost_its_peer_is_not_the_first(observe, make_record, words, later, rank):
+    """Its peer is, if that ended a moment later by the clock and lost nobody itself."""
+    exits = [
+        make_record("exit", 1, at=5.0, exit_code=None, signal=6),
+        make_record("exit", 2, at=5.0 + later, exit_code=1),
+        make_record("exit", 0, at=5.2, signal=15),
+    ]
+    found = diagnose(observe(*exits, code=134, last_words=words))
+    assert found.first_failure.rank == rank
+
+
 @pytest.mark.parametrize(
     ("proof", "stop", "expected"),
     [

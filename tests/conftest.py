@@ -1,6 +1,7 @@
 """Options and fixtures that all tests share."""
 
 import os
+import signal
 import sys
 
 import pytest
@@ -16,8 +17,13 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    """Know pytest-mpi's marker on machines without that plugin, too."""
+    """Know pytest-mpi's marker without that plugin; let Ctrl-C be one, as a terminal does.
+
+    A shell starts its background jobs with SIGINT ignored, and what tests start would inherit it.
+    """
     config.addinivalue_line("markers", "mpi: runs under mpirun (pytest-mpi, --with-mpi)")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

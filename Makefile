@@ -58,7 +58,7 @@ faults: host .venv/ready ## do every fault N times to real jobs (N=20, FAULTS='-
 bench: host .venv/ready ## measure image sizes, start-up and our own overhead; a short emulated scaling run
 	$(BIN)/python benchmarks/launch/overhead.py
 	$(LOCAL) build --quiet --target torch
-	$(EMULATE) --pairs 3 --warmup 2 --steps 8 --ablation-steps 4 --curve '' --out $(RESULTS) || test $$? -lt 5
+	$(EMULATE) --pairs 3 --warmup 2 --steps 8 --ablation-steps 4 --curve '' --double-pairs 0 --out $(RESULTS) || test $$? -lt 5
 
 lock: .venv/ready ## pin the Python dependencies anew, with hashes
 	tools/lock.sh

@@ -22,8 +22,8 @@ Examples, as the command of an MPIJob's launcher:
   mpijob-bench run --out /results --plan /results/plan.json
   mpijob-bench run --out /results --pairs 7 -- python train.py
 \b
-Goes on where an interrupted run has stopped, with the plan that is in DIR. Exits as gate does, 69
-and so on if no launch can be done.
+Goes on where an interrupted run has stopped, with the plan that is in DIR. Exits as gate does, 75
+after SIGTERM, 69 and so on if no launch can be done.
 """
 
 

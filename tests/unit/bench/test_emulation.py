@@ -54,6 +54,7 @@ def test_the_manifest_is_one(tmp_path):
 PROGRAM = """
 import signal, sys, time
 from mpijob_bench.emulation import run_to_its_end
+from mpijob_runtime.errors import MpiJobError
 child = '''
 import signal, sys, time
 def end(number, frame):
@@ -68,18 +69,20 @@ try:
     run_to_its_end((sys.executable, "-c", child), "")
 except KeyboardInterrupt:
     sys.exit(130)
+except MpiJobError as error:
+    sys.exit(error.exit_code)
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_job_ends_before_the_command_does(number):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75)])
+def test_the_job_ends_before_the_command_does(number, code):
     """Whoever ends the command lets the job tidy up; nothing stays behind."""
     argv = (sys.executable, "-c", PROGRAM)
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "up\n"
         process.send_signal(number)
         assert process.stdout.read() == "tidied up\n"
-        assert process.wait(10) == 130
+        assert process.wait(10) == code
 
 
 def test_in_an_image_the_next_step_is_told(monkeypatch, tmp_path):

@@ -93,9 +93,9 @@ def test_an_interrupted_run_goes_on(out, tmp_path, monkeypatch):
     assert read_result(str(out / "result.json"))["pairs"][1]["status"] == "ok"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75)])
 @pytest.mark.parametrize("hanging", [{0, 1, 2, 3}, {4}], ids=["alone", "together"])
-def test_who_ends_the_run_ends_its_launches(hanging, number, out, tmp_path, monkeypatch):
+def test_who_ends_the_run_ends_its_launches(hanging, number, code, out, tmp_path, monkeypatch):
     """Each of them gets SIGTERM, and so ends its ranks; the record says interrupted."""
     home = tmp_path / "bin"
     home.mkdir()
@@ -108,7 +108,7 @@ def test_who_ends_the_run_ends_its_launches(hanging, number, out, tmp_path, monk
             assert time.monotonic() < deadline
             time.sleep(0.05)
         process.send_signal(number)
-        assert process.wait(30) == 130
+        assert process.wait(30) == code
     assert len(list(home.glob("ended-*"))) == len(hanging)
     assert record_of(out)[-1][1] == "interrupted"
 

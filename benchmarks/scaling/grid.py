@@ -4,8 +4,9 @@ r"""Emulate eight nodes for every profile, network and framework; goes on where 
     python benchmarks/scaling/grid.py --out .build/grid --profiles resnet50 --networks 25gbit
 
 Each cell is an `mpijob-bench emulate` in a directory of its own, with a report. Takes hours: a
-cell is 8 launches of 60 steps and more, and all wants a machine that does nothing else. Prints a
-table in Markdown of what is there, prediction beside emulation, and the guards that do not hold.
+cell is 8 launches of 60 steps and more, and all wants a machine that does nothing else. Computing
+is 8 times as long, 4 times where the wire alone takes more than three steps. Prints a table in
+Markdown of what is there, prediction beside emulation, and the guards that do not hold.
 """
 
 import argparse
@@ -17,11 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mpijob_bench.explanation import explain
+from mpijob_bench.profiles.profile import read_profile, shipped
 from mpijob_bench.sections import read_whole_result
+from mpijob_local.rates import parse_rate
 
 PROFILES = ("resnet50", "vgg16", "bert-large", "gpt2")
 NETWORKS = ("10gbit", "25gbit", "100gbit")
 WITH_HOROVOD = ("resnet50", "bert-large")
+NODES = 8
 _VERDICTS = range(5)
 
 
@@ -46,6 +50,14 @@ class Cell:
     name: str = "default"
 
     @property
+    def time_scale(self) -> int:
+        """By what computing takes longer: less where steps are long anyway, to spare hours."""
+        profile, rate = read_profile(shipped(self.profile)), parse_rate(self.network)
+        assert rate is not None
+        wire_seconds = 8 * 2 * (NODES - 1) / NODES * profile.gradient_bytes / rate
+        return 4 if wire_seconds > 3 * profile.step_seconds else 8
+
+    @property
     def directory(self) -> str:
         """Where its results lie."""
         parts = (self.profile, self.network, self.framework, self.name, f"seed{self.seed}")
@@ -56,7 +68,8 @@ class Cell:
         return (
             *(sys.executable, "-m", "mpijob_bench", "emulate", "--profile", self.profile),
             *("--network", self.network, "--framework", self.framework),
-            *("--seed", str(self.seed), *common, *self.options),
+            *("--seed", str(self.seed), "--time-scale", str(self.time_scale)),
+            *(*common, *self.options),
             *("--out", str(out / self.directory)),
         )
 
@@ -82,7 +95,7 @@ def run(cell: Cell, out: Path, common: tuple[str, ...]) -> None:
 def row(cell: Cell, out: Path) -> str:
     """Return a cell as a line of the table, or say that it was not run."""
     path = out / cell.directory / "result.json"
-    head = f"| {cell.profile} | {cell.network} | {cell.framework} |"
+    head = f"| {cell.profile} | {cell.network} | {cell.framework} | {cell.time_scale} |"
     if not path.exists():
         return f"{head} not run | | | | |"
     result = read_whole_result(str(path))
@@ -105,14 +118,15 @@ def main() -> None:
     parser.add_argument("--show", action="store_true", help="print the table, run nothing")
     parser.add_argument("emulate", nargs="*", help="further options of emulate, after --")
     arguments = parser.parse_args()
-    common = ("--pairs", "3", "--steps", "60", *arguments.emulate)
+    common = ("--pairs", "3", "--steps", "60", "--curve", "", *arguments.emulate)
     wanted = list(cells(arguments.profiles, arguments.networks, arguments.frameworks))
     for number, cell in enumerate(wanted, start=1):
         if not arguments.show:
             print(f"cell {number} of {len(wanted)}: {cell.directory}", file=sys.stderr)
             run(cell, arguments.out, common)
-    print("| profile | network | framework | E | bounds | model | model - E | guards that fail |")
-    print("|---|---|---|---|---|---|---|---|")
+    columns = ("profile", "network", "framework", "D", "E", "bounds", "model", "model - E")
+    print("|", " | ".join((*columns, "guards that do not hold")), "|")
+    print("|" + "---|" * (len(columns) + 1))
     for cell in wanted:
         print(row(cell, arguments.out))
 

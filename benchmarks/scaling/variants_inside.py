@@ -1,0 +1,119 @@
+"""Inside the job of variants.py: its launcher does a launch a round, ranks do the steps.
+
+In each launch every option has a block of steps, in an order of the round's own, and so has a
+block without communication: what the steps of all options are compared with.
+"""
+
+import json
+import random
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from mpijob_bench.launches import run_launch
+from mpijob_bench.plan import Emulation, Options
+from mpijob_bench.profiles.profile import read_profile, shipped
+from mpijob_bench.ranks.computing import ProfileComputing
+from mpijob_bench.ranks.horovod_start import start_horovod
+from mpijob_bench.ranks.reducing import DdpReducing, HorovodReducing, Mode, Reducing
+from mpijob_bench.ranks.tell import tell
+from mpijob_runtime.training import init_process_group
+
+RESULTS = Path("/results")
+WARMUP = 3  # DDP orders its buckets anew after the first
+LOCAL = "local"
+
+Asked = Mapping[str, Any]
+
+
+def launch_rounds() -> None:
+    """Do the rounds that are not done; each is a line of its own."""
+    asked = json.loads((RESULTS / "asked.json").read_text(encoding="utf-8"))
+    samples = RESULTS / "samples.jsonl"
+    done = len(samples.read_text(encoding="utf-8").splitlines()) if samples.exists() else 0
+    program = Path(__file__).read_text(encoding="utf-8")
+    for number in range(done, asked["rounds"]):
+        found: list[Mapping[str, Any]] = []
+        launched = run_launch(
+            (sys.executable, "-c", program, json.dumps({**asked, "round": number})),
+            lambda line, found=found: found.append(line.data),
+            log=RESULTS / "launches.log",
+        )
+        if not launched.ok:
+            sys.exit(f"round {number}: {launched.reason}")
+        with samples.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(found[0]) + "\n")
+        print(f"round {number + 1} of {asked['rounds']}: {launched.seconds:.0f} s", flush=True)
+
+
+def measure(asked: Asked) -> None:
+    """Do a block of each option and tell the seconds of a step."""
+    order = [*asked["options"], LOCAL]
+    random.Random(f"{asked['seed']}-{asked['round']}").shuffle(order)
+    with init_process_group():
+        seconds = {name: block(asked, name) for name in order}
+        if dist.get_rank() == 0:
+            tell("round", round=asked["round"], order=order, step_seconds=seconds)
+
+
+def block(asked: Asked, name: str) -> float:
+    """Return the seconds of a step of the slowest rank."""
+    emulation = Emulation(**asked["emulation"])
+    computing = ProfileComputing(
+        read_profile(shipped(asked["profile"])),
+        emulation,
+        rank=dist.get_rank(),
+        seed=asked["seed"] * 1000 + asked["round"],
+    )
+    computing.expect(dist.get_world_size())
+    options = Options(**asked["options"].get(name, {}))
+    mode: Mode = "local" if name == LOCAL else "full"
+    if asked["framework"] == "horovod":
+        return with_horovod(computing, mode, options, emulation, asked["steps"])
+    group, scale = dist.group.WORLD, emulation.byte_scale
+    assert group is not None
+    reducing = DdpReducing(computing, mode, options, group=group, byte_scale=scale)
+    return step_seconds(reducing, computing, asked["steps"])
+
+
+def with_horovod(
+    computing: ProfileComputing, mode: Mode, options: Options, emulation: Emulation, steps: int
+) -> float:
+    """Start Horovod with these options, measure, and shut it down."""
+    import horovod.torch as hvd
+
+    group = dist.group.WORLD
+    assert group is not None
+    scales = {"byte_scale": emulation.byte_scale, "time_scale": emulation.time_scale}
+    start_horovod(group, range(dist.get_world_size()), options=options, **scales)
+    try:
+        return step_seconds(HorovodReducing(computing, mode, options), computing, steps)
+    finally:
+        hvd.shutdown()
+
+
+def step_seconds(reducing: Reducing, computing: ProfileComputing, steps: int) -> float:
+    """Warm up, do the steps, and return how long one takes."""
+    for _ in range(WARMUP):
+        reducing.step()
+        computing.update()
+    dist.barrier()
+    started = time.monotonic()
+    for _ in range(steps):
+        reducing.step()
+        computing.update()
+    spent = torch.tensor(time.monotonic() - started, dtype=torch.float64)
+    dist.all_reduce(spent, dist.ReduceOp.MAX)
+    return float(spent) / steps
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 1:
+        launch_rounds()
+    else:
+        measure(json.loads(sys.argv[1]))

@@ -64,7 +64,7 @@ PROGRAM = """
                                       stolen_ticks=0, ticks=sent)
             tell(rank, bench="block", mode=mode, steps=4, samples=32, seconds=4 * took,
                  late=None, interface="eth0", before=count(0), after=count(10**12))
-        tell(rank, bench="rank", wrong_elements={wrong!r})
+        tell(rank, bench="rank", wrong_elements={wrong!r}, boot_id=names[rank])
     print("something else that a rank printed")
 """
 

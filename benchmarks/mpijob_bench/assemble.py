@@ -34,6 +34,7 @@ def assemble(
     shown = [launch for launch in launches if launch["kind"] in {"alone", "together"}]
     pairs = [pair for number in range(plan.pairs) if (pair := _pair(number, shown)) is not None]
     wrong = sum(launch.get("wrong_elements") or 0 for launch in shown)
+    wrong += sum(found["wrong_elements"] for found in (comm or {}).get("results", ()))
     return {
         "schema": SCHEMA,
         "fidelity": plan.fidelity,
@@ -143,7 +144,8 @@ def _pair(number: int, launches: Sequence[Launch]) -> dict[str, Any] | None:
 def _guards(plan: Plan, launches: Sequence[Launch], *, done: int, wrong: int) -> list[guards.Guard]:
     found = [guards.complete(done, plan.pairs), guards.slow_node(launches)]
     if plan.emulation is None:
-        return found
+        distinct = guards.distinct_nodes(launches)
+        return [*found, distinct] if distinct else found
     rates = [rate for launch in launches for rate in launch.get("link_bits_per_second", ())]
     return [
         *found,
@@ -151,6 +153,7 @@ def _guards(plan: Plan, launches: Sequence[Launch], *, done: int, wrong: int) ->
         guards.lateness(launches),
         guards.link_rate(rates, plan.emulation.link_bits_per_second),
         *guards.host_load(launches),
+        guards.scale_invariance(None, None),  # until emulate knows better
         guards.right_sums(wrong),
     ]
 

@@ -66,7 +66,7 @@ class Collector:
         self._rank_hosts: dict[int, str] = {}
         self._numbers: dict[tuple[int, str], int] = {}
         self.wrong_elements = 0
-        self.ranks_done = 0
+        self._boot_ids: dict[str, str] = {}
         self.others: list[Line] = []
 
     def take(self, line: Line) -> None:
@@ -78,7 +78,7 @@ class Collector:
             case "block":
                 self._mode(line.data["mode"]).blocks[line.rank] = line.data
             case "rank":
-                self.ranks_done += 1
+                self._boot_ids[line.host] = str(line.data["boot_id"])
                 self.wrong_elements += int(line.data["wrong_elements"])
             case _:
                 self.others.append(line)
@@ -110,6 +110,10 @@ class Collector:
     def ranks(self) -> int:
         """How many ranks have told something."""
         return len(self._rank_hosts)
+
+    def boot_ids(self) -> list[str | None]:
+        """Return what tells the machines of the hosts apart; None of those that have not told."""
+        return [self._boot_ids.get(host) for host in self._hosts]
 
     def modes(self) -> dict[str, Any]:
         """Return the summary of each mode: the ``modes`` of a launch in result.json."""

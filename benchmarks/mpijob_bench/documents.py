@@ -44,10 +44,10 @@ def parse_json(data: bytes, *, path: str, remedy: str) -> object:
     """Return what a file's bytes say in JSON.
 
     Raises:
-        ResultError: if they are no JSON, or have NaN or an infinite number.
+        ResultError: if they are no JSON, have NaN or an infinite number, or a key twice.
     """
     try:
-        return json.loads(data, parse_constant=_refuse_constant)
+        return json.loads(data, parse_constant=_refuse_constant, object_pairs_hook=_each_key_once)
     except json.JSONDecodeError as error:
         problem = Problem(error.lineno, error.msg[0].lower() + error.msg[1:], "JSON, all of it")
         raise ResultError(path, [problem], remedy=remedy) from error
@@ -133,6 +133,15 @@ def _wanted(error: jsonschema.ValidationError) -> str:
 def _shown(value: object) -> str:
     text = json.dumps(value)
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> Document:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice!r} twice in one object")
+    return found
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -13,6 +13,19 @@ class LaunchError(ConfigurationError):
     """Launches cannot be done here at all."""
 
 
+class NotLaunchedError(MpiJobError):
+    """A launch did not come about; ends with the launch's own exit code.
+
+    Args:
+        exit_code: of ``mpijob-runtime launch``.
+        message: what it said.
+    """
+
+    def __init__(self, exit_code: int, message: str) -> None:
+        super().__init__(message, remedy="mend that; the same command goes on where it stopped")
+        self.exit_code = exit_code
+
+
 class TerminatedError(MpiJobError):
     """SIGTERM, as a launcher pod gets it when it is preempted; what was under way is ended."""
 

@@ -58,7 +58,9 @@ def forecast(result: Mapping[str, Any], *, profile_file: str | None = None) -> F
         return Forecast(None, basis)
     cv = float(emulation.get("jitter_cv") or 0.0)
     busy = (profile.forward_seconds + profile.backward_seconds) * scale
-    options = {key: value for key, value in (workload.get("options") or {}).items() if value}
+    options = {
+        key: value for key, value in (workload.get("options") or {}).items() if value is not None
+    }
     cycle = float(options.get("cycle_ms", 1.0)) / 1e3
     setup = Setup(
         profile=profile,
@@ -84,10 +86,9 @@ def _profile(workload: Mapping[str, Any], profile_file: str | None) -> Profile |
         return "no prediction: a program of the user's own has no profile; --profile FILE gives one"
     name = str(workload.get("name"))
     try:
-        path = shipped(name)
+        profile = _read(shipped(name))
     except ValueError:
-        path = name
-    profile = _read(path)
+        return f"no prediction: no profile of {name} is shipped; --profile FILE gives one"
     if dict(profile.size) != (workload.get("size") or {}):
         return (
             f"no prediction: the profile of {profile.model} is of another size than the workload;"

@@ -40,23 +40,34 @@ def slow_node(launches: Launches) -> Guard:
     return _guard("slow_node_index", index, LEAST_SLOW_NODE_INDEX, least=True)
 
 
+def distinct_nodes(launches: Launches) -> Guard | None:
+    """Return on how many machines the nodes of a launch were, by their kernels' boot ids.
+
+    None if ranks do not tell: a program of the user's own.
+    """
+    told = [launch["boot_ids"] for launch in _good(launches, "together") if "boot_ids" in launch]
+    known = [ids for ids in told if None not in ids]
+    if not known:
+        return None
+    return _guard("distinct_nodes", min(len(set(i)) for i in known), len(known[0]), least=True)
+
+
 def null_control(launches: Launches) -> Guard:
-    """Return what eight nodes lose to one without any communication (G1)."""
+    """Return by how much eight nodes differ from one without any communication (G1)."""
     alone = {launch["pair"]: launch for launch in _good(launches, "alone")}
     losses = []
     for launch in _good(launches, "together"):
         local = launch["modes"].get("local")
         if launch["pair"] in alone and local:
             rates = alone[launch["pair"]]["modes"]["full"]["samples_per_second"]
-            losses.append(1 - math.fsum(local["samples_per_second"]) / math.fsum(rates))
+            losses.append(abs(1 - math.fsum(local["samples_per_second"]) / math.fsum(rates)))
     loss = statistics.fmean(losses) if losses else None
     return _guard("G1_null_control", loss, MOST_NULL_LOSS)
 
 
 def lateness(launches: Launches) -> Guard:
-    """Return how late waits ended, as shares of the phase: the worst rank's p99 (G2)."""
-    found = [launch["late_p99"] for launch in launches if launch.get("late_p99") is not None]
-    return _guard("G2_lateness_p99", statistics.median(found) if found else None, MOST_LATENESS)
+    """Return how late waits ended, as shares of the phase: the worst launch's worst p99 (G2)."""
+    return _guard("G2_lateness_p99", max(_told(launches, "late_p99"), default=None), MOST_LATENESS)
 
 
 def link_rate(rates: Sequence[float], link_bits_per_second: float) -> Guard:
@@ -72,18 +83,16 @@ def link_rate(rates: Sequence[float], link_bits_per_second: float) -> Guard:
 
 
 def host_load(launches: Launches) -> list[Guard]:
-    """Return whether this machine has kept up (G4).
+    """Return whether this machine has kept up in the worst launch (G4).
 
     Some process waited for a processor; processors were idle; a virtual machine's were given to
     others.
     """
-    waited = [launch["cpu_waited"] for launch in launches if launch.get("cpu_waited") is not None]
-    idle = [launch["cpu_idle"] for launch in launches if launch.get("cpu_idle") is not None]
-    stolen = [launch["cpu_stolen"] for launch in launches if launch.get("cpu_stolen") is not None]
+    waited, stolen, idle = (_told(launches, f"cpu_{name}") for name in ("waited", "stolen", "idle"))
     return [
-        _guard("G4_cpu_stolen", statistics.fmean(stolen) if stolen else None, MOST_STOLEN),
-        _guard("G4_cpu_pressure", statistics.fmean(waited) if waited else None, MOST_PRESSURE),
-        _guard("G4_cpu_idle", statistics.fmean(idle) if idle else None, LEAST_IDLE, least=True),
+        _guard("G4_cpu_stolen", max(stolen, default=None), MOST_STOLEN),
+        _guard("G4_cpu_pressure", max(waited, default=None), MOST_PRESSURE),
+        _guard("G4_cpu_idle", min(idle, default=None), LEAST_IDLE, least=True),
     ]
 
 
@@ -104,6 +113,10 @@ def prediction(efficiency: float | None, predicted: float | None) -> Guard:
     known = efficiency is not None and predicted is not None
     difference = abs(efficiency - predicted) if known else None  # type: ignore[operator]
     return _guard("G7_prediction_difference", difference, MOST_PREDICTION_ERROR)
+
+
+def _told(launches: Launches, key: str) -> list[float]:
+    return [launch[key] for launch in launches if launch.get(key) is not None]
 
 
 def _good(launches: Launches, kind: str) -> Iterable[Mapping[str, Any]]:

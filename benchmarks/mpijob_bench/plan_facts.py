@@ -8,6 +8,7 @@ from rich.table import Table
 from mpijob_bench.plan import Plan
 from mpijob_bench.power import alone_first, estimate_power
 from mpijob_bench.schedule import estimate_seconds, planned_launches
+from mpijob_bench.verdict import FEWEST_PAIRS
 
 _POINTS_FROM_TARGET = (-0.03, -0.02, -0.01, 0.0, 0.01, 0.02, 0.03)
 
@@ -26,7 +27,7 @@ def plan_facts(plan: Plan, *, step_seconds: float, launch_cv: float) -> dict[str
         for launch in launches
     )
     power = []
-    if plan.pairs > 1:
+    if plan.pairs >= FEWEST_PAIRS:
         for away in _POINTS_FROM_TARGET:
             true = plan.target + away
             found = estimate_power(
@@ -59,7 +60,7 @@ def show_facts(facts: dict[str, Any], *, file: str, digest: str) -> None:
         highlight=False,
     )
     if not facts["power"]:
-        console.print("one pair tells nothing of the spread: the verdict will be INVALID")
+        console.print(f"fewer than {FEWEST_PAIRS} pairs: the verdict will be INVALID")
         return
     table = Table(
         title=f"Verdicts by the true efficiency, launches differing by {facts['launch_cv']:.1%}"

@@ -59,6 +59,20 @@ class Record:
                 raise ResultError(str(path), [problem], remedy="begin anew with --out") from error
         return list(found.values())
 
+    def check_plan(self, plan_hash: str) -> None:
+        """Check that all launches so far were of one plan: to change it is to choose.
+
+        Raises:
+            ResultError: a launch was of another.
+        """
+        for launch in self.launches():
+            if (found := launch.get("plan_hash")) != plan_hash:
+                wanted = f"{plan_hash!r}, the SHA-256 of the plan that is asked for"
+                where = f"launch {launch['number']}: plan_hash"
+                problem = Problem(0, repr(found), wanted, where)
+                remedy = "another --out for another plan; to change one is to choose a verdict"
+                raise ResultError(str(self.directory / LAUNCHES), [problem], remedy=remedy)
+
     def log(self, number: int) -> Path:
         """Return where a launch's own words go."""
         return self.directory / LOGS / f"launch-{number}.log"

@@ -80,17 +80,30 @@ def _together(found: Result) -> Iterator[Problem]:
         yield Problem(0, "one order twice", "an order for each pair", "pairs")
     for number, pair in enumerate(found["pairs"]):
         where = f"pairs[{number}]"
-        if pair.get("fidelity", found["fidelity"]) != found["fidelity"]:
-            wanted = f"{found['fidelity']!r}, as the result: fidelities do not mix"
-            yield Problem(0, repr(pair["fidelity"]), wanted, f"{where}.fidelity")
         if pair["status"] != "ok":
             continue
-        rates = [*pair["alone"], pair["together"]]
         if len(pair["alone"]) != nodes:
             wanted = f"one for each of the {nodes} nodes"
             yield Problem(0, f"{len(pair['alone'])} rates", wanted, f"{where}.alone")
-        elif not all(math.isfinite(rate) for rate in rates):
-            yield Problem(0, "a rate that is not finite", "samples per second", where)
+        elif not 0 < pair["together"] / math.fsum(pair["alone"]) < math.inf:
+            yield Problem(0, "rates whose ratio is no number", "samples per second", where)
+    yield from _one_fidelity(found)
+
+
+def _one_fidelity(found: Result) -> Iterator[Problem]:
+    """Yield the parts of a result whose numbers come from elsewhere than the result's."""
+    parts: dict[str, Any] = {f"pairs[{n}]": pair for n, pair in enumerate(found["pairs"])}
+    launches = found.get("launches")
+    if isinstance(launches, list):
+        parts |= {f"launches[{number}]": launch for number, launch in enumerate(launches)}
+    parts["comm"] = found.get("comm")
+    wanted = f"{found['fidelity']!r}, as the result: fidelities do not mix"
+    for where, part in parts.items():
+        told = part.get("fidelity") if isinstance(part, dict) else None
+        if told not in (None, found["fidelity"]):
+            yield Problem(0, repr(told), wanted, f"{where}.fidelity")
+    if found.get("emulation") and found["fidelity"] == "measured":
+        yield Problem(0, "a section", "none in what was measured", "emulation")
 
 
 def _wrong(path: str, problems: list[Problem]) -> ResultError:

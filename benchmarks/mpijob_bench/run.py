@@ -18,7 +18,7 @@ from typing import Any
 from mpijob_bench.collect import Collector
 from mpijob_bench.comm.measure import run_comm
 from mpijob_bench.comm.options import Backend, Sweep
-from mpijob_bench.errors import LaunchError
+from mpijob_bench.errors import LaunchError, NotLaunchedError
 from mpijob_bench.launches import Launch as LaunchUnderWay
 from mpijob_bench.launches import Launched, Line, end_all, run_launch
 from mpijob_bench.plan import Plan
@@ -34,6 +34,9 @@ _LARGEST_MIB = 128  # Horovod's fusion buffer; DDP's buckets are smaller
 _ITERATIONS = 10
 _SMALLEST_BYTES = 4096  # below, latency is all there is
 _DONE = ("ok", "failed")
+
+NOT_LAUNCHED = (64, 69, 75, 78, 127)
+"""Exit codes of a launch that says nothing of the job: not ready, misconfigured, a host taken."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +64,12 @@ class Run:
         plan: that says what to do.
         record: that has what was done.
         hosts: of the job; at least as many as the plan has nodes.
+        plan_hash: of the plan's file, for the record.
     """
 
-    def __init__(self, plan: Plan, record: Record, hosts: Hosts) -> None:
+    def __init__(self, plan: Plan, record: Record, hosts: Hosts, *, plan_hash: str) -> None:
         self._plan, self._record, self._hosts = plan, record, hosts
+        self._plan_hash = plan_hash
 
     def left(self) -> list[PlannedLaunch]:
         """Return the launches that are still to do."""
@@ -76,9 +81,14 @@ class Run:
         ]
 
     def do(self, planned: PlannedLaunch) -> Launch:
-        """Do one launch and put it into the record."""
+        """Do one launch and put it into the record.
+
+        Raises:
+            NotLaunchedError: its ranks did not run, or their host was taken: it is to do again.
+        """
         number = 1 + max((found["number"] for found in self._record.launches()), default=-1)
-        begun = {"number": number, **asdict(planned), "started": time.time()}
+        begun = {"number": number, **asdict(planned), "plan_hash": self._plan_hash}
+        begun["started"] = time.time()
         hosts = list(self._hosts.names[: planned.nodes])
         self._record.append({**begun, "status": "interrupted", "hosts": hosts})
         collector = Collector(
@@ -89,6 +99,8 @@ class Run:
             warmup=self._plan.steps,
         )
         launched = self._launch(planned, number, collector)
+        if launched.exit_code in NOT_LAUNCHED:
+            raise NotLaunchedError(launched.exit_code, f"{planned.key}: {launched.reason}")
         end = self._end(planned, launched, collector)
         self._record.append({"number": number, **end})
         return {**begun, "hosts": hosts, **end}
@@ -167,10 +179,18 @@ class Run:
             stack.callback(end_all, started)  # what the threads read from then ends
             ended = list(pool.map(take, range(len(groups)), started))
         failed = [one for one in ended if not one.ok]
-        if not failed and not collector.modes():
-            nothing = {"reason": "the program printed no steps as JSON lines (docs/benchmarks.md)"}
-            return Launched(1, max(one.seconds for one in ended), nothing)
+        silent = self._ranks(planned) - len(collector.blocks("full"))
+        if not failed and silent:
+            message = (
+                f"{planned.key}: {silent} of {self._ranks(planned)} ranks printed no steps after"
+                " the warm-up, wanted a line of JSON for each step on each rank"
+            )
+            raise LaunchError(message, remedy="docs/benchmarks.md: your own program; or --warmup 2")
         return failed[0] if failed else max(ended, key=lambda one: one.seconds)
+
+    def _ranks(self, planned: PlannedLaunch) -> int:
+        """Return how many ranks a launch has."""
+        return 1 if planned.kind == "single" else sum(self._hosts.slots[: planned.nodes])
 
     def _end(
         self, planned: PlannedLaunch, launched: Launched, collector: Collector
@@ -182,6 +202,10 @@ class Run:
         }
         if not launched.ok or planned.kind == "comm":
             return end
+        told = len(collector.blocks("full"))
+        if planned.kind != "links" and told < self._ranks(planned):
+            reason = f"{told} of {self._ranks(planned)} ranks told what they have done"
+            return {**end, "status": "failed", "reason": reason}
         if planned.kind == "links":
             rates = [8 * ln.data["payload_bytes"] / ln.data["seconds"] for ln in collector.others]
             return {**end, "link_bits_per_second": rates}
@@ -189,13 +213,14 @@ class Run:
             "modes": collector.modes(),
             "ranks": collector.ranks,
             "wrong_elements": collector.wrong_elements,
+            "boot_ids": collector.boot_ids(),
         }
         blocks = collector.blocks("full")
         end |= load_of(blocks)
         if planned.kind == "together":
             observed, proof = observed_transport(
                 blocks,
-                ranks=sum(self._hosts.slots[: planned.nodes]),
+                ranks=self._ranks(planned),
                 nodes=planned.nodes,
                 gradient_bytes=self._gradient_bytes(),
                 compressed=self._plan.workload.options.compression != "none",

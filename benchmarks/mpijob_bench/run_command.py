@@ -18,9 +18,9 @@ from mpijob_bench.predict import predict
 from mpijob_bench.profiles.profile import read_profile, shipped
 from mpijob_bench.record import Launch, Record
 from mpijob_bench.result import Result, write_result
-from mpijob_bench.run import Hosts, Run
+from mpijob_bench.run import Hosts, Run, count_parameters
 from mpijob_bench.schedule import PlannedLaunch, estimate_seconds, remaining_seconds
-from mpijob_runtime.errors import Problem
+from mpijob_runtime.errors import Problem, UsageError
 
 PLAN, RESULT, COMM = "plan.json", "result.json", "comm.json"
 
@@ -39,18 +39,22 @@ def run_all(text: str, directory: Path) -> int:
 
     Raises:
         ResultError: the directory has another plan, or the job too few hosts.
+        UsageError: the model has no such size.
         LaunchError: launches cannot be done here.
+        NotLaunchedError: a launch did not come about.
     """
     plan = parse_plan(text.encode())
     record = Record(directory)
     keep_plan(text, directory)
+    record.check_plan(plan_hash(text))
+    check_size(plan)
     hosts = job_hosts()
     if len(hosts.names) < plan.nodes:
         problem = Problem(0, f"{plan.nodes} nodes", f"at most the job's {len(hosts.names)} hosts")
         raise ResultError(PLAN, [problem], remedy="a job with more workers, or --nodes")
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     with terminated_as_interrupted():
-        do_launches(plan, Run(plan, record, hosts), console)
+        do_launches(plan, Run(plan, record, hosts, plan_hash=plan_hash(text)), console)
     result = make_result(text, record)
     write_result(str(directory / RESULT), result)
     if plan.emulation is not None:
@@ -70,6 +74,19 @@ def keep_plan(text: str, directory: Path) -> None:
     elif path.read_text(encoding="utf-8") != text:
         problem = Problem(0, "another plan", "the same for all launches of a result")
         raise ResultError(str(path), [problem], remedy="another --out, or leave --plan out")
+
+
+def check_size(plan: Plan) -> None:
+    """Check that the model can be made, before hosts are asked to.
+
+    Raises:
+        UsageError: it has no such size.
+    """
+    if plan.workload.kind == "model":
+        try:
+            count_parameters(plan.workload.name, plan.workload.size)
+        except ValueError as error:
+            raise UsageError(str(error), remedy="another --size, and another --out") from error
 
 
 def job_hosts() -> Hosts:

@@ -5,7 +5,17 @@ from typing import Any
 
 _LEAST_SHARE = 0.9
 _COMPRESSED = 0.5
-_NCCL = {"NET/Socket": "tcp", "NET/IB": "ib", "NET/OFI": "ofi", "NET/AWS Libfabric": "efa"}
+_KNOWN = {"socket": "tcp", "aws libfabric": "efa", "libfabric": "efa"}
+
+
+def transport_of(net: str) -> str:
+    """Return how a plan calls what NCCL's log calls NET/..., alike for preflight and run.
+
+    Socket is tcp; IB and the plugins of it (IBext_v8) are ib; aws-ofi-nccl calls itself AWS
+    Libfabric, newer ones Libfabric; others keep their names.
+    """
+    name = net.strip().lower()
+    return "ib" if name.startswith("ib") else _KNOWN.get(name, name)
 
 
 def observed_transport(
@@ -33,9 +43,11 @@ def observed_transport(
     """
     nccl = report.get("nccl")
     if nccl:
-        words = str(nccl)
-        found = {word for name, word in _NCCL.items() if name in words}
-        return ("+".join(sorted(found)) or None), {"nccl": nccl.get("words", words)}
+        nets = str(nccl.get("net") or "").split(" and ")
+        found = {transport_of(net) for net in nets if net}
+        if not found and nccl.get("mnnvl"):
+            found = {"nvlink"}
+        return ("+".join(sorted(found)) or None), {"nccl": nccl.get("words", str(nccl))}
     first_of_host: dict[str, int] = {}
     for block in blocks:
         if "before" not in block:

@@ -102,6 +102,8 @@ def row(cell: Cell, out: Path) -> str:
     found = explain(result)
     interval, predicted = found.verdict.interval, found.prediction
     broken = ", ".join(guard["name"] for guard in result["guards"] if not guard["ok"])
+    if interval is None:
+        return f"{head} no good pair | | | | {found.verdict.clause} |"
     shown = f"{interval.efficiency:.1%} | {interval.low:.1%} to {interval.high:.1%}"
     model = f"{predicted.efficiency:.1%}" if predicted else "none"
     away = f"{100 * found.difference:+.1f}" if found.difference is not None else ""

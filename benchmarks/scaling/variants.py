@@ -100,7 +100,7 @@ def run(cell: Cell, directory: Path, arguments: argparse.Namespace) -> None:
     asked = asked_of(cell, arguments)
     directory.mkdir(parents=True, exist_ok=True)
     directory.chmod(_OPEN)
-    (directory / "asked.json").write_text(json.dumps(asked, indent=1), encoding="utf-8")
+    keep(directory / "asked.json", asked)
     shutil.copy(Path(__file__).with_name(_INSIDE), directory)
     job = emulated_job(
         "bench-variants",
@@ -114,6 +114,19 @@ def run(cell: Cell, directory: Path, arguments: argparse.Namespace) -> None:
     done = subprocess.run(argv, input=json.dumps(job), text=True, check=False)
     if done.returncode:
         sys.exit(f"{cell.directory}: ended with {done.returncode}; the same command goes on")
+
+
+def keep(path: Path, asked: Mapping[str, Any]) -> None:
+    """Write what is asked for; only the number of rounds may differ from what was before.
+
+    Raises:
+        SystemExit: other options: samples do not mix.
+    """
+    if path.exists():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        if {**before, "rounds": asked["rounds"]} != asked:
+            sys.exit(f"{path.parent}: was begun with other options; another --out, or the same")
+    path.write_text(json.dumps(asked, indent=1), encoding="utf-8")
 
 
 def differences(rounds: Sequence[Mapping[str, float]], option: str) -> list[float]:

@@ -125,6 +125,18 @@ def test_a_slow_rank_is_slow_by_its_share():
     assert 0.9 < seconds[1]["tiny"] / seconds[0]["tiny"] < 1.1
 
 
+def test_a_delayed_hook_costs_nodes_together_and_not_alone():
+    """Two buckets and more, 50 ms each at this scale: alone there is nothing to delay."""
+    emulation = dataclasses.replace(EMULATION, inject=Inject(hook_delay_seconds=0.05))
+    plan = dataclasses.replace(PROFILE, emulation=emulation)
+    alone = of(launch(plan, "--alone")[0], "block")[0]
+    together = {block["mode"]: block for block in of(launch(plan)[0], "block")}
+    step = alone["seconds"] / alone["steps"]
+    assert step < 0.13
+    assert together["full"]["seconds"] / together["full"]["steps"] > step + 0.04
+    assert together["tiny"]["seconds"] / together["tiny"]["steps"] > step + 0.04
+
+
 def test_the_order_of_blocks_is_shuffled_by_the_seed():
     """Equal on all ranks, and not always the same."""
     orders = {tuple(mode_order(alone=False, seed=seed)) for seed in range(30)}

@@ -26,15 +26,16 @@ with init_process_group() as group:
     total = torch.tensor([rank + 1])
     dist.all_reduce(total)
     print(f"sum {total.item()} by {group.backend} on {group.device}", flush=True)
+    much = torch.ones(1 << 20)  # ranks that reduce different sizes end by that alone
     if rank == 2 and how != "well":
-        work = dist.all_reduce(torch.ones(1 << 20), async_op=True) if "async" in how else None
+        work = dist.all_reduce(much, async_op=True) if "async" in how else None
         if "exit" in how:
             sys.exit(7)
         raise RuntimeError("on purpose")
     if "busy" in how:
         time.sleep(600)
-    dist.all_reduce(total)
-    dist.all_reduce(total)
+    dist.all_reduce(much)
+    dist.all_reduce(much)
 print("after", dist.is_initialized(), flush=True)
 """
 

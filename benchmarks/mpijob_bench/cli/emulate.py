@@ -124,6 +124,8 @@ def command(
         scale(network, k, time_scale), jitter_cv=jitter, inject=parse_inject(injected)
     )
     workload = make_workload("profile", profile, options)
+    if emulation.inject.hook_delay_seconds and workload.framework == "horovod":
+        raise click.BadParameter("--inject hook_delay_seconds: Horovod has no hook; DDP has one")
     text = format_plan(make_plan(workload, options, fidelity="emulated", emulation=emulation))
     usual = f"mpijob-runtime:{'torch' if workload.framework == 'ddp' else 'horovod'}-ompi4.1"
     emulate(text, directory, image=image or usual, double_pairs=double_pairs)

@@ -35,7 +35,7 @@ def command(*, result: str, plan_file: str | None, as_json: bool) -> int:
         check_plan(found, plan_file, path=result)
     verdict = judge(found)
     if as_json:
-        click.echo(json.dumps(verdict.to_json()))
+        click.echo(json.dumps(verdict.to_json(), allow_nan=False))
     else:
         click.echo(f"{verdict.name}: {verdict.clause}")
         if verdict.interval is not None:

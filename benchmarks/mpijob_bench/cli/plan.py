@@ -23,7 +23,7 @@ Examples:
   mpijob-bench plan --model bert-large --framework horovod --compression fp16
   mpijob-bench plan --pairs 10 --step-seconds 0.35 -- python train.py --epochs 1
 \b
-A PROGRAM prints a line of JSON for each step, as mpijob_runtime.training.Metrics does:
+A PROGRAM prints, on each rank, a line of JSON for each step, as in the files of Metrics:
 {"step": 17, "step_seconds": 0.104, "samples": 32}
 """
 
@@ -88,5 +88,5 @@ def plan_of(options: dict[str, Any], program: tuple[str, ...]) -> Any:
     kind = "command" if program else "model"
     name = program[0] if program else options["model"] or "resnet50"
     workload = make_workload(kind, name, options, program)
-    transport = options["transport"] or (None if program else "tcp")
-    return make_plan(workload, options, transport=transport)
+    transport = options["transport"] or ("any" if program else "tcp")
+    return make_plan(workload, options, transport=None if transport == "any" else transport)

@@ -84,8 +84,8 @@ MODEL = (
     click.option("--model", type=click.Choice(_MODELS), help="A network to train."
                  "  [default: resnet50, without a PROGRAM]"),
     click.option("--transport", metavar="NAME",
-                 help="What gradients must go over: tcp, ib, efa.  [default: tcp; for a PROGRAM"
-                 " none, as only NCCL's log tells what it used]"),
+                 help="What gradients must go over: tcp, ib, efa; any is no demand.  [default: tcp;"
+                 " for a PROGRAM any, as only NCCL's log tells what it used]"),
 )  # fmt: skip
 
 

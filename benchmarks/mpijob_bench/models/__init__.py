@@ -56,6 +56,10 @@ def create(name: str, **changes: object) -> Network:
             f"size of {name}: found {', '.join(sorted(unknown))},"
             f" wanted some of {', '.join(sorted(fields))}"
         )
+    changes = {  # JSON has no tuples
+        field: tuple(value) if isinstance(value, list) else value
+        for field, value in changes.items()
+    }
     for field, value in changes.items():
         usual = getattr(size, field)
         if type(value) is not type(usual) or not is_size(value):

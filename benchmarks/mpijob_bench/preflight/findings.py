@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 
 from mpijob_bench.preflight.observed import Observed, Pair
 from mpijob_bench.sizes import format_bytes, format_rate, format_time
+from mpijob_bench.transports import transport_of
 from mpijob_runtime.hosts import short_name
 
 SLOWEST_NODE = 0.95
@@ -78,7 +79,7 @@ def observed_transport(observed: Observed, backend: str) -> str | None:
     if backend != "nccl":
         return "tcp"  # all that Gloo has
     net = str((observed.nccl or {}).get("net") or "")
-    return {"": None, "socket": "tcp"}.get(net.lower(), net.lower())
+    return transport_of(net) if net else None
 
 
 def _network(observed: Observed) -> Iterator[Finding]:

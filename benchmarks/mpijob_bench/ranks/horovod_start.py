@@ -44,13 +44,18 @@ def start_horovod(
         **tuning(options, byte_scale=byte_scale, time_scale=time_scale),
     }
     if size > 1:
-        environ["HOROVOD_GLOO_RENDEZVOUS_ADDR"] = os.environ["MASTER_ADDR"]
+        environ["HOROVOD_GLOO_RENDEZVOUS_ADDR"] = rendezvous_address(size, dist.get_world_size())
         environ["HOROVOD_GLOO_RENDEZVOUS_PORT"] = _rendezvous_port(group, ranks, place)
     os.environ.update(environ)
     hvd.init()
     if hvd.size() != size:
         message = f"Horovod: found {hvd.size()} ranks, wanted {size}"
         raise RuntimeError(message)
+
+
+def rendezvous_address(size: int, world_size: int) -> str:
+    """Return where the first rank of a group is: of all ranks, rank 0; of a part, this node."""
+    return os.environ["MASTER_ADDR"] if size == world_size else "127.0.0.1"
 
 
 def tuning(options: Options, *, byte_scale: float, time_scale: float) -> dict[str, str]:

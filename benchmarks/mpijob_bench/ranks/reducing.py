@@ -17,13 +17,16 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from mpijob_bench.plan import Inject, Options
+from mpijob_bench.plan import Options
 from mpijob_bench.ranks.computing import Computing
 
 Mode = Literal["full", "local", "tiny"]
 MODES: tuple[Mode, ...] = ("full", "local", "tiny")
 
 _DDP_FIRST_MB, _DDP_BUCKET_MB = 1.0, 25.0  # DDP's defaults
+
+BUCKET_BYTES = int(_DDP_BUCKET_MB * (1 << 20))
+"""Of DDP's buckets by default."""
 
 Hook = Callable[[Any, dist.GradBucket], torch.futures.Future[Tensor]]
 
@@ -47,7 +50,7 @@ class DdpReducing:
         options: DDP's part of them is taken.
         group: the ranks that reduce.
         byte_scale: buckets are smaller by this factor, as the gradients are.
-        inject: known faults.
+        delay_seconds: a known fault: each bucket is sent so much later.
     """
 
     def __init__(
@@ -58,7 +61,7 @@ class DdpReducing:
         *,
         group: dist.ProcessGroup,
         byte_scale: float = 1.0,
-        inject: Inject | None = None,
+        delay_seconds: float = 0.0,
     ) -> None:
         self._computing, self._mode = computing, mode
         self._accumulation = options.accumulation
@@ -69,9 +72,8 @@ class DdpReducing:
             **bucket_arguments(options.bucket_mb, byte_scale),
         )
         hook = choose_hook(mode, options.compression)
-        delay = inject.hook_delay_seconds if inject else 0.0
-        if delay:
-            hook = delayed(hook or _default_hook(), delay)
+        if delay_seconds:
+            hook = delayed(hook or _default_hook(), delay_seconds)
         if hook:
             self._wrapped.register_comm_hook(group, hook)
 
@@ -192,22 +194,35 @@ class HorovodReducing:
         return synchronize
 
 
+def horovod_sum(tensor: Tensor) -> None:
+    """Sum a tensor over the ranks of this process's Horovod, in place."""
+    import horovod.torch as hvd
+
+    hvd.allreduce_(tensor, op=hvd.Sum, name=f"check.{tensor.numel()}")
+
+
 def check_all_reduce(
-    group: dist.ProcessGroup, ranks: Sequence[int], rank: int, device: torch.device
+    reduce: Callable[[Tensor], object],
+    ranks: Sequence[int],
+    rank: int,
+    device: torch.device,
+    *,
+    largest: int,
 ) -> int:
     """Return how many elements of sums of whole numbers are wrong.
 
     Args:
-        group: the ranks that reduce.
+        reduce: sums a tensor over the ranks, in place.
         ranks: their numbers.
         rank: this one's.
         device: where the backend takes tensors.
+        largest: elements of the largest sum.
     """
     wrong = 0
-    for size in (1, 1023, 1 << 18):
+    for size in (1, 1023, largest):
         pattern = torch.arange(size, device=device, dtype=torch.float32) % 1024
         found = pattern + rank
-        dist.all_reduce(found, group=group)
+        reduce(found)
         wanted = pattern * len(ranks) + sum(ranks)
         wrong += int((found != wanted).sum())
     return wrong

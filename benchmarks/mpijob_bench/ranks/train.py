@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -23,18 +24,21 @@ from mpijob_bench.profiles.profile import Profile, read_profile, shipped
 from mpijob_bench.ranks.computing import Computing, NetworkComputing, ProfileComputing
 from mpijob_bench.ranks.counters import data_interface, read_counters
 from mpijob_bench.ranks.reducing import (
+    BUCKET_BYTES,
     MODES,
     DdpReducing,
     HorovodReducing,
     Mode,
     Reducing,
     check_all_reduce,
+    horovod_sum,
 )
 from mpijob_bench.ranks.tell import tell
 from mpijob_runtime.training import init_process_group, world
 
 _TELL_SECONDS = 5.0
 _MOST_STEPS_TOLD = 4096
+_BYTES = 4  # of a number in a gradient
 
 
 @dataclass(frozen=True)
@@ -112,13 +116,14 @@ class Blocks:
         workload, emulation = self._plan.workload, self._plan.emulation
         if workload.framework == "horovod":
             return HorovodReducing(computing, mode, workload.options)
+        delay = emulation.inject.hook_delay_seconds * emulation.time_scale if emulation else 0.0
         return DdpReducing(
             computing,
             mode,
             workload.options,
             group=self._place.group,
             byte_scale=emulation.byte_scale if emulation else 1.0,
-            inject=emulation.inject if emulation else None,
+            delay_seconds=delay if len(self._place.ranks) > 1 else 0.0,
         )
 
     def _warm_up(self, reducing: Reducing, computing: Computing, mode: Mode) -> None:
@@ -184,6 +189,11 @@ class _Marks:
         return [round(self._clock.seconds_between(start, end), 7) for start, end in pairs]
 
 
+def boot_id() -> str:
+    """Return what tells this machine from others until it starts anew."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
 def find_place(*, alone: bool, device: torch.device) -> Place:
     """Return this rank's place; ``alone`` makes a group of each node. All ranks call it."""
     here = world()
@@ -222,11 +232,24 @@ def main() -> None:
         place = find_place(alone=arguments.alone, device=started.device)
         with framework(plan, place):
             blocks = Blocks(plan, place, seed=seed)
-            wrong = check_all_reduce(place.group, place.ranks, place.rank, place.device)
+            wrong = check(plan, place)
             for mode in mode_order(alone=arguments.alone, seed=seed):
                 blocks.run(mode)
-            wrong += check_all_reduce(place.group, place.ranks, place.rank, place.device)
-        tell("rank", wrong_elements=wrong + blocks.wrong_elements, node=world().node_rank)
+            wrong += check(plan, place)
+        tell("rank", wrong_elements=wrong + blocks.wrong_elements, boot_id=boot_id())
+
+
+def check(plan: Plan, place: Place) -> int:
+    """Return how many elements are wrong in sums by what reduces gradients here."""
+    scale = plan.emulation.byte_scale if plan.emulation else 1.0
+    horovod = plan.workload.framework == "horovod"
+    return check_all_reduce(
+        horovod_sum if horovod else lambda tensor: dist.all_reduce(tensor, group=place.group),
+        place.ranks,
+        place.rank,
+        place.device,
+        largest=int(BUCKET_BYTES / _BYTES / scale),
+    )
 
 
 def framework(plan: Plan, place: Place) -> AbstractContextManager[object]:

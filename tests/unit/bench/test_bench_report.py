@@ -272,7 +272,10 @@ def test_a_cell_is_no_formula(tmp_path, capsys):
         ({"launches": 3}, "launches"),
         ({"comm": {"ranks": 0, "results": []}}, "comm.ranks"),
         ({"workload": {"options": {"bucket_mb": -1}}}, "workload.options.bucket_mb"),
-        ({"emulation": {"byte_scale": 0}}, "emulation.byte_scale"),
+        (
+            {"fidelity": "emulated", "comm": None, "emulation": {"byte_scale": 0}},
+            "emulation.byte_scale",
+        ),
         ({"environment": {"A": 1}}, "environment.A"),
     ],
 )

@@ -77,8 +77,10 @@ def test_wrong_elements_of_all_ranks_add_up():
     """One on each of two ranks are two."""
     found = collector([])
     for rank in range(2):
-        found.take(Line(rank, HOSTS[rank], {"bench": "rank", "wrong_elements": 1}))
-    assert (found.wrong_elements, found.ranks_done) == (2, 2)
+        told = {"bench": "rank", "wrong_elements": 1, "boot_id": f"boot-{rank}"}
+        found.take(Line(rank, HOSTS[rank], told))
+    assert found.wrong_elements == 2
+    assert found.boot_ids()[:2] == ["boot-0", "boot-1"]
 
 
 def test_a_users_steps_count_after_the_warm_up():

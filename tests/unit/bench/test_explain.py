@@ -5,6 +5,7 @@ from hand_made_results import Recipe, result_of, write_results
 
 from mpijob_bench.cli import main
 from mpijob_bench.forecast import forecast
+from mpijob_bench.predict import predict
 
 
 def explained(directory, capsys, *options):
@@ -47,6 +48,7 @@ def test_wishes_replace_the_usual_changes(tmp_path, capsys):
         ({"comm": None}, "no sweep of allreduce"),
         ({"workload": {"kind": "command", "argv": ["x"]}}, "program of the user's own"),
         ({"workload": {"kind": "model", "name": "gpt2", "size": {"layers": 2}}}, "another size"),
+        ({"workload": {"kind": "model", "name": "gpt2-xl"}}, "no profile of gpt2-xl is shipped"),
         ({"launches": []}, "no step time of nodes alone"),
     ],
 )
@@ -55,6 +57,22 @@ def test_why_there_is_no_prediction_is_said(changes, why):
     found = forecast(result_of(Recipe()) | changes)
     assert found.setup is None
     assert why in found.basis
+
+
+def test_no_fusion_is_not_the_usual_fusion():
+    """A threshold of 0 sends every gradient by itself."""
+    setups = [
+        forecast(result_of(Recipe()) | {"workload": workload(fusion_mb=size)}).setup
+        for size in (0, None)
+    ]
+    assert [setup.fusion_mb for setup in setups] == [0.0, 128.0]
+    alone, fused = (predict(setup) for setup in setups)
+    assert len(alone.timeline) > len(fused.timeline)
+
+
+def workload(**options):
+    """Return ResNet-50 by Horovod."""
+    return {"kind": "model", "name": "resnet50", "framework": "horovod", "options": options}
 
 
 def test_an_emulation_is_predicted_at_its_scales():

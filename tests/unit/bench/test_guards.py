@@ -3,6 +3,8 @@
 import pytest
 
 from mpijob_bench import guards
+from mpijob_bench.assemble import assemble
+from mpijob_bench.plan import Plan, Workload
 from mpijob_bench.transports import observed_transport
 
 
@@ -25,9 +27,13 @@ def launch(kind, rates, pair=0, **modes):
             [launch("alone", [100, 100]), launch("together", [80], local=[99.5, 99.5])]), True),
         (guards.null_control(
             [launch("alone", [100, 100]), launch("together", [80], local=[98, 98])]), False),
+        (guards.null_control(
+            [launch("alone", [100, 100]), launch("together", [80], local=[102, 102])]), False),
+        (guards.distinct_nodes([launch("together", [80]) | {"boot_ids": ["a", "b"]}]), True),
+        (guards.distinct_nodes([launch("together", [80]) | {"boot_ids": ["a", "a"]}]), False),
         (guards.null_control([launch("alone", [100, 100])]), False),
         (guards.lateness([{"late_p99": 0.01}]), True),
-        (guards.lateness([{"late_p99": 0.03}]), False),
+        (guards.lateness([{"late_p99": 0.03}, {"late_p99": 0.01}, {"late_p99": 0.01}]), False),
         (guards.lateness([{"late_p99": None}]), False),
         (guards.link_rate([95.6e6], 100e6), True),
         (guards.link_rate([95.6e6, 80e6], 100e6), False),
@@ -37,7 +43,7 @@ def launch(kind, rates, pair=0, **modes):
         (guards.host_load([{"cpu_waited": 0.15, "cpu_idle": 0.5}])[1], False),
         (guards.host_load([{"cpu_waited": 0.05, "cpu_idle": 0.1}])[2], False),
         (guards.host_load([{"cpu_stolen": 0.01}])[0], True),
-        (guards.host_load([{"cpu_stolen": 0.05}])[0], False),
+        (guards.host_load([{"cpu_stolen": 0.05}, {"cpu_stolen": 0.0}])[0], False),
         (guards.scale_invariance(0.80, 0.81), True),
         (guards.scale_invariance(0.80, 0.83), False),
         (guards.scale_invariance(0.80, None), False),
@@ -52,6 +58,19 @@ def test_a_guard_holds_or_not(guard, ok):
     """Name, value and limit are there in any case."""
     assert guard["ok"] is ok
     assert {"name", "value", "limit"} <= guard.keys()
+
+
+def test_wrong_elements_of_the_sweep_count_as_well():
+    """A network that sums wrong does so in training, too."""
+    plan = Plan(Workload("model", "resnet50"))
+    result = assemble(plan, "hash", [], {"results": [{"wrong_elements": 3}] * 2})
+    assert result["wrong_elements"] == 6
+
+
+def test_programs_that_tell_no_machine_have_no_guard_of_distinct_ones():
+    """What cannot be known is not held against them."""
+    assert guards.distinct_nodes([launch("together", [80])]) is None
+    assert guards.distinct_nodes([launch("together", [80]) | {"boot_ids": [None, "a"]}]) is None
 
 
 def block(sent, host="a"):
@@ -69,9 +88,13 @@ def block(sent, host="a"):
         ([block(5_300, "a"), block(5_300, "b")], True, {}, "tcp"),
         ([{**block(0), "before": {"sent_bytes": None}}], False, {}, None),
         ([], False, {}, None),
-        ([], False, {"nccl": {"words": "NET/Socket on 2 hosts"}}, "tcp"),
-        ([], False, {"nccl": {"words": "NET/IB and NET/Socket"}}, "ib+tcp"),
-        ([], False, {"nccl": {"words": "nothing known"}}, None),
+        ([], False, {"nccl": {"words": "on 2 hosts", "net": "Socket"}}, "tcp"),
+        ([], False, {"nccl": {"words": "", "net": "IBext_v8 and Socket"}}, "ib+tcp"),
+        ([], False, {"nccl": {"words": "", "net": "AWS Libfabric"}}, "efa"),
+        ([], False, {"nccl": {"words": "", "net": "Libfabric"}}, "efa"),
+        ([], False, {"nccl": {"words": "", "net": "gIB"}}, "gib"),
+        ([], False, {"nccl": {"words": "", "net": None, "mnnvl": True}}, "nvlink"),
+        ([], False, {"nccl": {"words": "nothing known", "net": None}}, None),
     ],
 )
 def test_bytes_or_nccls_log_tell_the_transport(blocks, compressed, report, found):

@@ -156,15 +156,51 @@ def test_without_mpijob_runtime_the_next_step_is_told(out, tmp_path, monkeypatch
     assert "run this in an image of mpijob-runtime" in capsys.readouterr().err
 
 
-def test_a_program_that_tells_no_steps_is_a_failed_pair(out, tmp_path, monkeypatch):
-    """With words that say what was wanted."""
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("step_seconds=", "took="), "4 of 4 ranks printed no steps"),
+        (("tell(rank, step", 'names[rank] != "w-2" and tell(rank, step'), "1 of 4 ranks"),
+    ],
+    ids=["nothing", "one rank silent"],
+)
+def test_a_program_that_does_not_tell_its_steps_ends_the_run(
+    change, words, out, tmp_path, monkeypatch, capsys
+):
+    """Before hours are spent: the launch is to do again, and no verdict is given."""
     home = tmp_path / "bin"
     home.mkdir()
     put_stand_in(home, monkeypatch)
     path = home / "mpijob-runtime"
-    path.write_text(path.read_text().replace("step_seconds=", "took="))
-    assert main(["run", "--out", str(out), *USER]) == 1
-    assert "printed no steps" in read_result(str(out / "result.json"))["pairs"][0]["reason"]
+    path.write_text(path.read_text().replace(*change))
+    assert main(["run", "--out", str(out), *USER]) == 78
+    assert words in capsys.readouterr().err
+    assert record_of(out) == [("pair-0-alone", "interrupted")]
+    assert not (out / "result.json").exists()
+
+
+def test_a_launch_that_did_not_come_about_is_no_failed_pair(out, tmp_path, monkeypatch, capsys):
+    """Hosts that were not ready say nothing of the job: the run ends so, and goes on later."""
+    home = tmp_path / "bin"
+    home.mkdir()
+    put_stand_in(home, monkeypatch, failing={4})
+    path = home / "mpijob-runtime"
+    text = path.read_text()
+    path.write_text(text.replace("sys.exit(137)", "sys.exit(69)"))
+    assert main(["run", "--out", str(out), *USER]) == 69
+    assert "the same command goes on" in capsys.readouterr().err
+    assert record_of(out)[-1] == ("pair-0-together", "interrupted")
+    assert main(["run", "--out", str(out)]) == 1
+    assert [pair["status"] for pair in read_result(str(out / "result.json"))["pairs"]] == ["ok"] * 3
+
+
+def test_a_plan_that_was_changed_is_another(out, launches, capsys):
+    """A lower target after a look at the numbers is not taken, though the file is in its place."""
+    main(["run", "--out", str(out), *USER])
+    plan = out / "plan.json"
+    plan.write_text(plan.read_text().replace("0.85", "0.75"))
+    assert main(["run", "--out", str(out)]) == 65
+    assert "plan_hash" in capsys.readouterr().err
 
 
 def test_steps_are_streamed_with_their_launch(out, launches):

@@ -117,7 +117,16 @@ BAD = {
     ),
     "one order twice": (json.dumps(make(pairs=[pair(0, 18.0), pair(0, 18.0)])).encode(), "order"),
     "no plan": (json.dumps({k: v for k, v in make().items() if k != "plan"}).encode(), "plan"),
-    "huge number": (json.dumps(make()).replace("18.0", "1e999").encode(), "finite"),
+    "infinite": (json.dumps(make()).replace("18.0", "1e999").encode(), "maximum"),
+    "huge": (json.dumps(make()).replace("18.0", "1" + "0" * 400).encode(), "maximum"),
+    "no ratio": (json.dumps(make(pairs=[pair(0, 1e18, alone=(5e-324, 5e-324))])).encode(), "ratio"),
+    "a key twice": (json.dumps(make()).replace("{", '{"wrong_elements": 5, ', 1).encode(), "twice"),
+    "a sweep from elsewhere": (json.dumps(make(comm={"fidelity": "emulated"})).encode(), "mix"),
+    "a launch from elsewhere": (
+        json.dumps(make(launches=[{"fidelity": "predicted"}])).encode(),
+        "launches[0].fidelity",
+    ),
+    "emulated in secret": (json.dumps(make(emulation={"k": 200})).encode(), "emulation"),
 }
 
 

@@ -34,6 +34,7 @@ from mpijob_bench.ranks.reducing import (
     horovod_sum,
 )
 from mpijob_bench.ranks.tell import tell
+from mpijob_runtime.errors import WorldError
 from mpijob_runtime.training import init_process_group, world
 
 _TELL_SECONDS = 5.0
@@ -195,11 +196,18 @@ def boot_id() -> str:
 
 
 def find_place(*, alone: bool, device: torch.device) -> Place:
-    """Return this rank's place; ``alone`` makes a group of each node. All ranks call it."""
+    """Return this rank's place; ``alone`` makes a group of each node. All ranks call it.
+
+    Raises:
+        WorldError: nothing says on which node a rank is, so none can be alone.
+    """
     here = world()
     every = list(range(here.size))
     if not alone:
         return Place(here.rank, every, dist.group.WORLD, device)
+    if here.node_rank is None:
+        message = f"rank {here.rank}: nothing says on which node it is"
+        raise WorldError(message, remedy="start it by mpijob-runtime launch")
     nodes: list[object] = [None] * here.size
     dist.all_gather_object(nodes, here.node_rank)
     mine: Place | None = None

@@ -1,54 +1,150 @@
 r"""Inject known losses into an emulation and see whether the right bar moves by the right amount.
 
     python benchmarks/scaling/injected.py --out .build/injected
+    python benchmarks/scaling/injected.py --out .build/injected --show
 
-Each fault and a run without any, on the same profile and network; prints the points lost by cause
-beside the control's, what the fault should cost, and the verdict. Goes on where it has stopped.
+A run without any fault, and one with each, on the same profile and network. Prints the efficiency
+beside what the fault should make of the one without (see the functions below), the points that each
+bar has moved, the bar that should move, and the verdict. Goes on where it has stopped.
 """
 
 import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from grid import Cell, run
+from grid import NODES, Cell, run
 
-from mpijob_bench.explanation import TITLES, explain
+from mpijob_bench.explanation import TITLES, Explanation, explain
+from mpijob_bench.profiles.profile import read_profile, shipped
 from mpijob_bench.sections import read_whole_result
 
-PROFILE, NETWORK = "resnet50", "25gbit"
+PROFILE, NETWORK, HALF, K = "resnet50", "25gbit", "12.5gbit", "200"
+SLOW, DELAY_SECONDS, STALL_SECONDS, STALL_SHARE = 0.2, 0.02, 0.05, 0.1
+STEP_SECONDS = read_profile(shipped(PROFILE)).step_seconds
 
-FAULTS: dict[str, tuple[str, ...]] = {
-    "none": (),
-    "a rank 10 % slower": ("--inject", "slow_rank=3", "--inject", "slow_share=0.1"),
-    "half the rate": ("--network", "12.5gbit", "--k", "200"),
-    "20 ms before each bucket": ("--inject", "hook_delay_seconds=0.02"),
-    "a loader stalls 20 ms in a tenth of the steps": (
-        *("--inject", "stall_seconds=0.02", "--inject", "stall_share=0.1"),
+Expect = Callable[[Explanation, Explanation], float]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A known fault.
+
+    Attributes:
+        options: of emulate.
+        bar: the cause that should lose the points; None if no time is lost.
+        expect: the efficiency with it, from the explanations without and with it.
+    """
+
+    options: tuple[str, ...]
+    bar: str | None
+    expect: Expect
+
+
+def unchanged(control: Explanation, _: Explanation) -> float:
+    """Return the efficiency without a fault."""
+    assert control.verdict.interval is not None
+    return control.verdict.interval.efficiency
+
+
+def slow_rank(control: Explanation, found: Explanation) -> float:
+    """All wait for one rank: N / (1 + s) nodes' work, of N - 1 + 1 / (1 + s) nodes alone."""
+    share = NODES / (1 + SLOW) / (NODES - 1 + 1 / (1 + SLOW))
+    return unchanged(control, found) * share
+
+
+def half_rate(control: Explanation, found: Explanation) -> float:
+    """What the model expects of half the rate, over what it expects of the whole."""
+    assert control.prediction is not None
+    assert found.prediction is not None
+    ratio = found.prediction.efficiency / control.prediction.efficiency
+    return unchanged(control, found) * ratio
+
+
+def late_buckets(control: Explanation, found: Explanation) -> float:
+    """Each bucket holds up the backward pass; what comes before the next is ready costs nothing."""
+    assert control.prediction is not None
+    now = 0.0
+    for sent in control.prediction.timeline:
+        now = max(now, sent.bucket.ready_seconds) + DELAY_SECONDS
+    late = now - read_profile(shipped(PROFILE)).backward_seconds
+    return 1 / (1 / unchanged(control, found) + late / STEP_SECONDS)
+
+
+def stalls(control: Explanation, found: Explanation) -> float:
+    """Together all wait if any rank stalls: 1 - (1 - p)^N of the steps, p of those alone."""
+    any_rank = 1 - (1 - STALL_SHARE) ** NODES
+    alone = STEP_SECONDS + STALL_SHARE * STALL_SECONDS
+    together = STEP_SECONDS / unchanged(control, found) + any_rank * STALL_SECONDS
+    return alone / together
+
+
+def inject(*faults: str) -> tuple[str, ...]:
+    """Return the options of faults."""
+    return tuple(part for fault in faults for part in ("--inject", fault))
+
+
+FAULTS = {
+    "none": Fault((), None, unchanged),
+    "a rank 20 % slower": Fault(
+        inject("slow_rank=3", f"slow_share={SLOW}"), "load balance", slow_rank
     ),
-    "one wrong element": ("--inject", "wrong_elements=1"),
+    "half the rate": Fault(("--network", HALF, "--k", K), "transfer", half_rate),
+    "20 ms in each bucket's hook": Fault(
+        inject(f"hook_delay_seconds={DELAY_SECONDS}"), "serialisation", late_buckets
+    ),
+    "a loader stalls 50 ms in a tenth of the steps": Fault(
+        inject(f"stall_seconds={STALL_SECONDS}", f"stall_share={STALL_SHARE}"),
+        "serialisation",
+        stalls,
+    ),
+    "one wrong element": Fault(inject("wrong_elements=1"), None, unchanged),
 }
+
+
+def cell_of(name: str) -> Cell:
+    """Return where a fault is emulated."""
+    label = name.replace(" ", "-").replace("%", "percent").replace("'", "")
+    return Cell(PROFILE, NETWORK, options=FAULTS[name].options, name=label)
+
+
+def row(name: str, found: Explanation, control: Explanation) -> Sequence[str]:
+    """Return a fault's line: the efficiency, what was expected, and what each bar has moved."""
+    before = {term.name: term.points for term in control.attribution.terms}
+    moved = [100 * (term.points - before[term.name]) for term in found.attribution.terms]
+    fault, efficiency = FAULTS[name], unchanged(found, found)
+    return (
+        name,
+        f"{efficiency:.1%}",
+        f"{fault.expect(control, found):.1%}",
+        *(f"{points:+.1f}" for points in moved),
+        fault.bar or "none",
+        found.verdict.name,
+    )
 
 
 def main() -> None:
     """Run the faults and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--show", action="store_true", help="print the table, run nothing")
     parser.add_argument("emulate", nargs="*", help="further options of emulate, after --")
     arguments = parser.parse_args()
     common = ("--pairs", "3", "--curve", "", "--double-pairs", "0", *arguments.emulate)
-    titles = list(TITLES.values())
-    print(f"| fault | E | {' | '.join(titles)} | verdict |")
-    print("|" + "---|" * (len(titles) + 3))
-    for name, options in FAULTS.items():
-        label = name.replace(" ", "-").replace("%", "percent")
-        cell = Cell(PROFILE, NETWORK, options=options, name=label)
-        run(cell, arguments.out, common)
-        result = read_whole_result(str(arguments.out / cell.directory / "result.json"))
-        found = explain(result)
-        points = [f"{100 * term.points:.1f}" for term in found.attribution.terms]
-        interval = found.verdict.interval
-        shown = f"{interval.efficiency:.1%}" if interval else "none"
-        verdict = f"{found.verdict.name}: {found.verdict.clause}"
-        print(f"| {name} | {shown} | {' | '.join(points)} | {verdict} |")
+    columns = ("fault", "E", "expected", *TITLES.values(), "bar to move", "verdict")
+    print("|", " | ".join(columns), "|")
+    print("|" + "---|" * len(columns))
+    control = None
+    for name in FAULTS:
+        cell = cell_of(name)
+        path = arguments.out / cell.directory / "result.json"
+        if not arguments.show:
+            run(cell, arguments.out, common)
+        elif not path.exists():
+            continue
+        found = explain(read_whole_result(str(path)))
+        control = control or found
+        print("|", " | ".join(row(name, found, control)), "|")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-r"""Compare options of DDP and Horovod with the library's defaults, paired within each launch.
+r"""Compare options of DDP and Horovod with the library's defaults, paired within each round.
 
     python benchmarks/scaling/variants.py --out .build/variants
     python benchmarks/scaling/variants.py --out .build/variants --seed 2 --networks 25gbit --show
 
-A cell is a profile, a network, a framework and a seed: eight emulated nodes, a launch a round,
-and in each launch a block of steps for every option and one without communication. A difference
-is that of efficiencies, in points, against the default of the same launch; the bound is Student's
-one-sided 95 % over launches. An option is no worse if its bound is above -1 point in every cell,
-and better if it is above 0. Goes on where it has stopped.
+A cell is a profile, a network, a framework and a seed: eight emulated nodes, and in each round a
+block of steps for every option and one without communication, with DDP in one launch, with Horovod
+in a launch each. A difference is that of efficiencies, in points, against the default of the same
+round; the bound is Student's one-sided 95 % over rounds. An option is no worse if it is above
+-1 point in every cell, and better if it is above 0. Goes on where it has stopped.
 """
 
 import argparse

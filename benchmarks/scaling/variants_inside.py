@@ -1,7 +1,9 @@
 """Inside the job of variants.py: its launcher does a launch a round, ranks do the steps.
 
-In each launch every option has a block of steps, in an order of the round's own, and so has a
-block without communication: what the steps of all options are compared with.
+Every option has a block of steps, in an order of the round's own, and so has a block without
+communication: what the steps of all options are compared with. All blocks of DDP are of one launch.
+Horovod takes its options at its start, and crashes now and then when a process starts it again: its
+blocks have a launch each.
 """
 
 import json
@@ -38,27 +40,32 @@ def launch_rounds() -> None:
     done = len(samples.read_text(encoding="utf-8").splitlines()) if samples.exists() else 0
     program = Path(__file__).read_text(encoding="utf-8")
     for number in range(done, asked["rounds"]):
-        found: list[Mapping[str, Any]] = []
-        launched = run_launch(
-            (sys.executable, "-c", program, json.dumps({**asked, "round": number})),
-            lambda line, found=found: found.append(line.data),
-            log=RESULTS / "launches.log",
-        )
-        if not launched.ok:
-            sys.exit(f"round {number}: {launched.reason}")
+        order = [*asked["options"], LOCAL]
+        random.Random(f"{asked['seed']}-{number}").shuffle(order)
+        began = time.monotonic()
+        seconds: dict[str, float] = {}
+        for blocks in [order] if asked["framework"] == "ddp" else [[name] for name in order]:
+            this = json.dumps({**asked, "round": number, "order": blocks})
+            launched = run_launch(
+                (sys.executable, "-c", program, this),
+                lambda line, seconds=seconds: seconds.update(line.data["step_seconds"]),
+                log=RESULTS / "launches.log",
+            )
+            if not launched.ok:
+                sys.exit(f"round {number}: {launched.reason}")
         with samples.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(found[0]) + "\n")
-        print(f"round {number + 1} of {asked['rounds']}: {launched.seconds:.0f} s", flush=True)
+            file.write(json.dumps({"round": number, "order": order, "step_seconds": seconds}))
+            file.write("\n")
+        took = time.monotonic() - began
+        print(f"round {number + 1} of {asked['rounds']}: {took:.0f} s", flush=True)
 
 
 def measure(asked: Asked) -> None:
     """Do a block of each option and tell the seconds of a step."""
-    order = [*asked["options"], LOCAL]
-    random.Random(f"{asked['seed']}-{asked['round']}").shuffle(order)
     with init_process_group():
-        seconds = {name: block(asked, name) for name in order}
+        seconds = {name: block(asked, name) for name in asked["order"]}
         if dist.get_rank() == 0:
-            tell("round", round=asked["round"], order=order, step_seconds=seconds)
+            tell("round", step_seconds=seconds)
 
 
 def block(asked: Asked, name: str) -> float:
@@ -84,9 +91,11 @@ def block(asked: Asked, name: str) -> float:
 def with_horovod(
     computing: ProfileComputing, mode: Mode, options: Options, emulation: Emulation, steps: int
 ) -> float:
-    """Start Horovod with these options, measure, and shut it down."""
+    """Start Horovod with these options, measure, and shut it down; without it if not needed."""
     import horovod.torch as hvd
 
+    if mode == "local":
+        return step_seconds(HorovodReducing(computing, mode, options), computing, steps)
     group = dist.group.WORLD
     assert group is not None
     scales = {"byte_scale": emulation.byte_scale, "time_scale": emulation.time_scale}

@@ -29,8 +29,8 @@ WARMUP_EPOCHS = 5
 
 def train(
     data: Data, place: World, seeds: range, epochs: int, *, hook: str, rate: float
-) -> list[float]:
-    """Return each seed's test accuracy; networks know nothing of each other."""
+) -> tuple[list[float], torch.Tensor]:
+    """Return each seed's test accuracy, and all weights; networks know nothing of each other."""
     networks = nn.ModuleList(make_network(seed) for seed in seeds)
     model = DistributedDataParallel(SideBySide(networks))
     model.register_comm_hook(dist.group.WORLD, HOOKS[hook])
@@ -48,7 +48,8 @@ def train(
             model([(x[each], y[each]) for each in chosen]).backward()
             optimizer.step()
             schedule.step()
-    return [accuracy(network, data["test"]) for network in networks]
+    scores = [accuracy(network, data["test"]) for network in networks]
+    return scores, nn.utils.parameters_to_vector(networks.parameters()).detach()
 
 
 class SideBySide(nn.Module):
@@ -87,13 +88,15 @@ def main() -> None:
                 print(json.dumps(summary(rate, found)), flush=True)
 
 
-def summary(rate: float, found: dict[str, list[float]]) -> dict[str, object]:
-    """Return mean accuracies, and the difference, all in percent or points."""
-    interval = stats.ttest_rel(found["fp16"], found["none"]).confidence_interval(0.95)
-    mean = {name: 100 * statistics.mean(values) for name, values in found.items()}
+def summary(rate: float, found: dict[str, tuple[list[float], torch.Tensor]]) -> dict[str, object]:
+    """Return mean accuracies, and the difference, all in percent or points; and that of weights."""
+    scores = {name: values for name, (values, _) in found.items()}
+    interval = stats.ttest_rel(scores["fp16"], scores["none"]).confidence_interval(0.95)
+    mean = {name: 100 * statistics.mean(values) for name, values in scores.items()}
     return {
         "base_lr": rate,
-        "seeds": len(found["none"]),
+        "seeds": len(scores["none"]),
+        "largest_weight_difference": float((found["fp16"][1] - found["none"][1]).abs().max()),
         **{name: round(value, 2) for name, value in mean.items()},
         "difference": round(mean["fp16"] - mean["none"], 3),
         "bounds": [round(100 * float(bound), 3) for bound in interval],

@@ -39,6 +39,7 @@ class RankStream:
         self.more = False
         self._descriptor = descriptor
         self._rest = b""
+        self._left_alone = False
 
     def read(self) -> Iterator[bytes]:
         """Yield what can be passed on now: whole lines."""
@@ -53,7 +54,11 @@ class RankStream:
             yield data[:cut]
 
     def _take(self) -> bytes:
-        """Return what is there, up to a bound; a terminal gives 4 KiB at a time, however much."""
+        """Return what is there, up to a bound; a terminal gives 4 KiB at a time, however much.
+
+        Linux looks first for bytes and then for a writer: what is written in between, by a writer
+        that then closes, is only there for who reads again (n_tty_read).
+        """
         pieces, size = [], 0
         while size < _READ_BYTES:
             try:
@@ -61,6 +66,9 @@ class RankStream:
             except BlockingIOError:
                 break
             except OSError:  # a terminal without a writer
+                if not self._left_alone:
+                    self._left_alone = True
+                    continue
                 piece = b""
             if not piece:
                 self.ended = True

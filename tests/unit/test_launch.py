@@ -337,7 +337,7 @@ def test_lines_of_ranks_are_not_mixed(launch):
     lines = job.stdout.splitlines()
     expected = {f"[{rank} localhost] a{rank}b" for rank in range(3)}
     assert set(lines) == expected
-    assert len(lines) == 60
+    assert len(lines) == 60, job.stderr + job.stdout
 
 
 def test_each_rank_has_its_log_file(launch, tmp_path):

@@ -17,13 +17,16 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    """Know pytest-mpi's marker without that plugin; let Ctrl-C be one, as a terminal does.
+    """Know pytest-mpi's marker without that plugin; let signals be as a terminal has them.
 
-    A shell starts its background jobs with SIGINT ignored, and what tests start would inherit it.
+    A shell starts its background jobs with SIGINT ignored, nohup with SIGHUP, and what tests start
+    would inherit it.
     """
     config.addinivalue_line("markers", "mpi: runs under mpirun (pytest-mpi, --with-mpi)")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: None)  # ignored here, not in what tests start
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ OPEN_MPI ?= 4.1
 JOB ?= ddp
 N ?= 1
 # a verdict other than PASS is an answer: eight nodes on few cores do not hold all guards
-EMULATE := $(BIN)/mpijob-bench emulate --profile vgg16 --network 100gbit --time-scale 4
+EMULATE := $(BIN)/mpijob-bench emulate --profile vgg16 --network 100gbit --time-scale 4 --pairs 3 \
+	--warmup 2 --steps 8 --ablation-steps 4 --curve '' --double-pairs 0
 RESULTS := .build/emulated-$(shell date +%s)
 TARGETS_ddp := torch
 TARGETS_horovod := horovod
@@ -28,7 +29,7 @@ run: host .venv/ready ## train the DDP example on a launcher and eight workers (
 	$(LOCAL) build --open-mpi $(OPEN_MPI) $(addprefix --target ,$(TARGETS_$(JOB)))
 	$(LOCAL) build --open-mpi $(OPEN_MPI) examples/$(JOB)
 	$(LOCAL) run --image mpijob-example:$(JOB)-ompi$(OPEN_MPI) examples/$(JOB)/mpijob.yaml
-	@echo "How it would scale: make bench, or $(EMULATE) --out results"
+	@echo "How it would scale, in some 5 minutes: make bench, or $(EMULATE) --out results"
 
 test: host .venv/ready ## lint, unit, ssh, mpi, image and cluster tests, with coverage
 	tools/test.sh
@@ -58,7 +59,7 @@ faults: host .venv/ready ## do every fault N times to real jobs (N=20, FAULTS='-
 bench: host .venv/ready ## measure image sizes, start-up and our own overhead; a short emulated scaling run
 	$(BIN)/python benchmarks/launch/overhead.py
 	$(LOCAL) build --quiet --target torch
-	$(EMULATE) --pairs 3 --warmup 2 --steps 8 --ablation-steps 4 --curve '' --double-pairs 0 --out $(RESULTS) || test $$? -lt 5
+	$(EMULATE) --out $(RESULTS) || test $$? -lt 5
 
 lock: .venv/ready ## pin the Python dependencies anew, with hashes
 	tools/lock.sh

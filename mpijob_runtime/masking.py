@@ -8,11 +8,13 @@ import re
 MASK = "********"
 
 _SECRET = re.compile(
-    r"TOKEN(?!IZ)|SECRET|PASS(W|PHRASE|_|$)|PWD$|CREDENTIAL|AUTH(?!OR)|(API|ACCESS|PRIVATE)_?KEY"
+    r"TOKEN(?!IZ|S_PER)|SECRET|PASS(W|PHRASE|_|$)|PWD$|CREDENTIAL|AUTH(?!OR(?!IZ))|(API|ACCESS|PRIVATE)_?KEY"
     r"|_KEY$|_PAT$",
     re.IGNORECASE,
 )
-_SECRET_IN_URL = re.compile(r"://[^/@\s]*:[^/@\s]*@")
+_SECRET_IN_URL = re.compile(r"://([^/@\s]*:[^/@\s]*|[^/@\s:]{16,})@")  # a long user is a token
+_SECRET_IN_HEADER = re.compile(r"(authorization\s*:\s*\w+\s+)\S+", re.IGNORECASE)
+_ASSIGNMENT = re.compile(r"(?P<name>-{0,2}[A-Za-z_][\w-]*)(?P<sign>[= ])(?P<value>[^\s=]\S*)")
 
 
 def is_secret(name: str) -> bool:
@@ -22,4 +24,23 @@ def is_secret(name: str) -> bool:
 
 def shown_value(name: str, value: str | None) -> str | None:
     """Return a value as it may be printed."""
-    return MASK if value and (is_secret(name) or _SECRET_IN_URL.search(value)) else value
+    return MASK if value and (is_secret(name) or masked_text(value) != value) else value
+
+
+def masked_text(text: str) -> str:
+    """Return a text without the secrets in it that can be told.
+
+    Passwords in URLs, the words of an Authorization header, and values of what is named
+    like a secret: ``--token=x``, ``--token x``, ``HF_TOKEN=x``.
+    """
+    text = _SECRET_IN_URL.sub(f"://{MASK}@", text)
+    text = _SECRET_IN_HEADER.sub(rf"\g<1>{MASK}", text)
+    return _ASSIGNMENT.sub(_masked_assignment, text)
+
+
+def _masked_assignment(found: re.Match[str]) -> str:
+    name, option = found["name"], found["name"].startswith("-")
+    named = is_secret(name.lstrip("-").replace("-", "_"))
+    if not named or (found["sign"] == " " and not option):
+        return found[0]
+    return f"{name}{found['sign']}{MASK}"

@@ -5,7 +5,7 @@ for a ring) has two parameters, and real allreduces bend: algorithms and protoco
 size, caches end. So inside the sweep the measured median is interpolated, linearly in the size,
 which is exact where the line holds. Outside of it and for other numbers of ranks the line must do.
 
-Layer: pure; imports numpy.
+Layer: pure; imports numpy, and comm.summary for what is typical of iterations.
 """
 
 from collections.abc import Mapping
@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from mpijob_bench.comm.summary import typical_seconds
 
 ALL_REDUCE = "all_reduce"
 
@@ -78,9 +80,11 @@ def allreduce_of(comm: Mapping[str, Any] | None) -> Allreduce | None:
     if not comm or not fit or not fit.get("bandwidth_bytes_per_second"):
         return None
     ranks = int(comm["ranks"])
+    if ranks == 1:
+        return None
     overhead = float(fit.get("overhead_seconds") or 0.0)
     points = sorted(
-        (int(row["bytes"]), float(row["seconds"]["p50"]))
+        (int(row["bytes"]), typical_seconds(row["seconds"]))
         for row in comm.get("results", ())
         if row["collective"] == ALL_REDUCE
     )

@@ -1,6 +1,8 @@
-"""Makes result.json of what a run has recorded. Pure but for asking which versions are there."""
+"""Makes result.json of what a run has recorded.
 
-import os
+Pure but for asking which versions are there, and for reading a shipped profile.
+"""
+
 import platform
 import statistics
 from collections.abc import Mapping, Sequence
@@ -10,14 +12,12 @@ from typing import Any
 
 from mpijob_bench import guards
 from mpijob_bench.plan import Plan
+from mpijob_bench.profiles.profile import read_profile, shipped
 from mpijob_bench.record import Launch
 from mpijob_bench.result import SCHEMA, Result
 from mpijob_bench.verdict import efficiency_interval, pair_efficiency
-from mpijob_runtime.masking import shown_value
 
 _PACKAGES = ("mpijob-bench", "mpijob-runtime", "torch", "horovod", "mpi4py", "numpy")
-_SHOWN = ("NCCL_", "GLOO_", "HOROVOD_", "OMPI_MCA_", "PRTE_MCA_", "UCX_", "OMP_", "MPIJOB_", "FI_")
-_HIDDEN = ("MPIJOB_HOSTS",)
 
 
 def assemble(
@@ -34,7 +34,7 @@ def assemble(
     shown = [launch for launch in launches if launch["kind"] in {"alone", "together"}]
     pairs = [pair for number in range(plan.pairs) if (pair := _pair(number, shown)) is not None]
     wrong = sum(launch.get("wrong_elements") or 0 for launch in shown)
-    wrong += sum(found["wrong_elements"] for found in (comm or {}).get("results", ()))
+    wrong += sum(found["wrong_elements"] or 0 for found in (comm or {}).get("results", ()))
     return {
         "schema": SCHEMA,
         "fidelity": plan.fidelity,
@@ -57,8 +57,14 @@ def assemble(
         "launches": [_shown(launch) for launch in shown],
         "comm": comm,
         "versions": versions(),
-        "environment": environment(os.environ),
+        "environment": _environment(shown),
     }
+
+
+def _environment(launches: Sequence[Launch]) -> dict[str, str | None] | None:
+    """Return the variables of the first rank, in the last launch that told them."""
+    told = [found for one in launches if (found := one.get("environment")) is not None]
+    return told[-1] if told else None
 
 
 def efficiency(result: Mapping[str, Any]) -> float | None:
@@ -92,15 +98,6 @@ def also_shown(plan: Plan, launches: Sequence[Launch]) -> dict[str, float | None
         "efficiency_of_one": of_one,
         "samples_per_second": rate,
         "reference": plan.reference_samples_per_second,
-    }
-
-
-def environment(environ: Mapping[str, str]) -> dict[str, str | None]:
-    """Return the variables that say how the job was set up; secrets are masked."""
-    return {
-        name: shown_value(name, value)
-        for name, value in sorted(environ.items())
-        if name.startswith(_SHOWN) and name not in _HIDDEN
     }
 
 
@@ -149,13 +146,29 @@ def _guards(plan: Plan, launches: Sequence[Launch], *, done: int, wrong: int) ->
     rates = [rate for launch in launches for rate in launch.get("link_bits_per_second", ())]
     return [
         *found,
-        guards.null_control(launches),
+        guards.null_control(launches, nominal_step_seconds(plan)),
         guards.lateness(launches),
         guards.link_rate(rates, plan.emulation.link_bits_per_second),
         *guards.host_load(launches),
         guards.scale_invariance(None, None),  # until emulate knows better
         guards.right_sums(wrong),
     ]
+
+
+def nominal_step_seconds(plan: Plan) -> float | None:
+    """Return how long an emulated step takes that nothing holds up, by its profile.
+
+    None if there is no profile, or a loader's stalls, which come by chance, are injected.
+    """
+    if plan.emulation is None or plan.workload.kind != "profile":
+        return None
+    if plan.emulation.inject.stall_seconds:
+        return None
+    profile = read_profile(shipped(plan.workload.name))
+    passes = (profile.forward_seconds + profile.backward_seconds) * (
+        plan.workload.options.accumulation
+    )
+    return (passes + profile.optimizer_seconds) * plan.emulation.time_scale
 
 
 def _transport(plan: Plan, launches: Sequence[Launch]) -> dict[str, str | None]:
@@ -185,8 +198,9 @@ def _emulation(plan: Plan) -> dict[str, Any] | None:
 
 
 def _shown(launch: Launch) -> Launch:
+    known = {name: value for name, value in launch.items() if name != "environment"}
     return {
-        **launch,
+        **known,
         "order": launch["number"],
         "seconds": launch.get("seconds"),
         "modes": launch.get("modes", {}),

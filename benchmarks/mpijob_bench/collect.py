@@ -27,15 +27,13 @@ class _Mode:
     rank_seconds: dict[int, float] = field(default_factory=dict)
     blocks: dict[int, Mapping[str, Any]] = field(default_factory=dict)
 
-    def add(self, rank: int, seconds: list[float]) -> None:
-        """Take the next steps of a rank; of each step the slowest rank is kept."""
-        at = self.counted.get(rank, 0)
-        for index, took in enumerate(seconds, start=at):
-            if index < len(self.slowest):
-                self.slowest[index] = max(self.slowest[index], took)
-            else:
-                self.slowest.append(took)
-        self.counted[rank] = at + len(seconds)
+    def add(self, rank: int, seconds: list[float], *, first: int) -> None:
+        """Take steps of a rank, from a number on; of each step the slowest rank is kept."""
+        missing = first + len(seconds) - len(self.slowest)
+        self.slowest.extend([0.0] * max(missing, 0))
+        for index, took in enumerate(seconds, start=first):
+            self.slowest[index] = max(self.slowest[index], took)
+        self.counted[rank] = self.counted.get(rank, 0) + len(seconds)
         self.rank_seconds[rank] = self.rank_seconds.get(rank, 0.0) + math.fsum(seconds)
 
 
@@ -48,6 +46,7 @@ class Collector:
         write_steps: takes raw steps.
         alone: each node is a job of its own.
         warmup: how many of a user program's steps are not counted.
+        fidelity: of the launch, a word in each step.
     """
 
     def __init__(
@@ -58,7 +57,9 @@ class Collector:
         *,
         alone: bool,
         warmup: Steps,
+        fidelity: str = "measured",
     ) -> None:
+        self._fidelity = fidelity
         self._launch, self._hosts, self._write, self._alone = launch, hosts, write_steps, alone
         self._warmup = warmup
         self._spent: dict[int, tuple[float, int]] = {}
@@ -67,6 +68,7 @@ class Collector:
         self._numbers: dict[tuple[int, str], int] = {}
         self.wrong_elements = 0
         self._boot_ids: dict[str, str] = {}
+        self.environment: dict[str, str | None] | None = None
         self.others: list[Line] = []
 
     def take(self, line: Line) -> None:
@@ -79,6 +81,7 @@ class Collector:
                 self._mode(line.data["mode"]).blocks[line.rank] = line.data
             case "rank":
                 self._boot_ids[line.host] = str(line.data["boot_id"])
+                self.environment = line.data.get("environment") or self.environment
                 self.wrong_elements += int(line.data["wrong_elements"])
             case _:
                 self.others.append(line)
@@ -90,7 +93,7 @@ class Collector:
         """
         try:
             seconds, samples = float(line.data["step_seconds"]), int(line.data["samples"])
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             return
         if not (0 < seconds < math.inf and samples > 0):
             return
@@ -133,13 +136,19 @@ class Collector:
         key = (line.rank, mode)
         first = self._numbers.get(key, 0)
         self._numbers[key] = first + len(data["seconds"])
-        same = {"launch": self._launch, "rank": line.rank, "host": line.host, "mode": mode}
+        same = {
+            "fidelity": self._fidelity,
+            "launch": self._launch,
+            "rank": line.rank,
+            "host": line.host,
+            "mode": mode,
+        }
         self._write(
             {**same, "step": step, "step_seconds": seconds, "warmup": warmup}
             for step, seconds in enumerate(data["seconds"], start=first)
         )
         if not warmup:
-            self._mode(mode).add(line.rank, data["seconds"])
+            self._mode(mode).add(line.rank, data["seconds"], first=first)
 
     def _summary(self, mode: _Mode) -> dict[str, Any]:
         nodes = [
@@ -158,19 +167,26 @@ class Collector:
 
 
 def _rate(mode: _Mode, ranks: list[int]) -> float | None:
-    """Return samples over the time of the slowest rank; never a mean of rates."""
+    """Return samples over the time of the slowest rank; never a mean of rates.
+
+    Both of a step: ranks of a user's program need not have counted as many.
+    """
     blocks = [mode.blocks[rank] for rank in ranks]
     if not blocks:
         return None
-    samples = sum(int(block["samples"]) for block in blocks)
-    return samples / max(float(block["seconds"]) for block in blocks)
+    samples = math.fsum(block["samples"] / block["steps"] for block in blocks)
+    seconds = max(float(block["seconds"] / block["steps"]) for block in blocks)
+    return samples / seconds
 
 
 def summarise_seconds(values: "array[float]") -> dict[str, float]:
-    """Return location and spread of durations in seconds; ``mad`` as a standard deviation."""
-    if not values:
+    """Return location and spread of durations in seconds; ``mad`` as a standard deviation.
+
+    Places of 0 are of steps that no rank has counted: warm-up.
+    """
+    ordered = sorted(value for value in values if value > 0)
+    if not ordered:
         return {}
-    ordered = sorted(values)
     mean = math.fsum(ordered) / len(ordered)
     p50 = statistics.median(ordered)
     away = statistics.median(abs(value - p50) for value in ordered)

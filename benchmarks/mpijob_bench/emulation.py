@@ -12,14 +12,19 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mpijob_bench.assemble import efficiency
+import click
+
+from mpijob_bench.assemble import efficiency, nominal_step_seconds
+from mpijob_bench.documents import writing
 from mpijob_bench.errors import LaunchError, ResultError
 from mpijob_bench.guards import scale_invariance
 from mpijob_bench.interruption import terminated_as_interrupted
 from mpijob_bench.manifest import CLAIM, RESULTS, emulated_job
 from mpijob_bench.plan import Curve, Emulation, Plan, format_plan, parse_plan
-from mpijob_bench.result import Result, read_result, write_result
+from mpijob_bench.result import Result, read_result
 from mpijob_bench.run_command import RESULT, keep_plan
+from mpijob_bench.schedule import estimate_seconds, planned_launches
+from mpijob_bench.sections import write_whole_result
 from mpijob_runtime.errors import Problem
 
 LINK_BITS_PER_SECOND = 125e6
@@ -30,7 +35,6 @@ TIME_SCALE = 8.0
 
 _DOUBLE = "double"
 _OPEN = 0o777  # the launcher's user is none of this machine
-_VERDICTS = range(5)  # exit codes of run: a verdict
 
 
 def scale(network_bits_per_second: float, k: float | None, time_scale: float) -> Emulation:
@@ -53,7 +57,8 @@ def emulate(text: str, directory: Path, *, image: str, double_pairs: int) -> Res
         text: the plan's file.
         directory: of the results.
         image: with mpijob-bench.
-        double_pairs: how many pairs to do at twice the scale; 0 leaves guard G5 out.
+        double_pairs: how many pairs to do at twice the scale, for guard G5; with 0 it is not known
+            and so does not hold.
 
     Raises:
         LaunchError: the job could not be run.
@@ -64,13 +69,27 @@ def emulate(text: str, directory: Path, *, image: str, double_pairs: int) -> Res
     result = read_result(str(directory / RESULT))
     if double_pairs:
         again = doubled(plan, double_pairs)
+        say_again(again)
         run_job(format_plan(again), directory / _DOUBLE, image=image)
         other = read_result(str(directory / _DOUBLE / RESULT))
         guard = scale_invariance(efficiency(result), efficiency(other))
         others = [found for found in result["guards"] if found["name"] != guard["name"]]
         result["guards"] = [*others, guard]
-        write_result(str(directory / RESULT), result)
+        write_whole_result(str(directory / RESULT), result)
     return result
+
+
+def say_again(again: Plan) -> None:
+    """Say what comes after the run itself."""
+    assert again.emulation is not None
+    seconds = sum(
+        estimate_seconds(again, launch, step_seconds=nominal_step_seconds(again) or 1.0,
+                         efficiency=again.target)
+        for launch in planned_launches(again)
+    )  # fmt: skip
+    pairs = "1 pair" if again.pairs == 1 else f"{again.pairs} pairs"
+    scale = f"twice the scale, k = {again.emulation.k:g}"
+    click.echo(f"{pairs} at {scale}, for guard G5; about {seconds / 60:.0f} min", err=True)
 
 
 def run_job(text: str, directory: Path, *, image: str) -> None:
@@ -82,9 +101,10 @@ def run_job(text: str, directory: Path, *, image: str) -> None:
     """
     plan = parse_plan(text.encode())
     assert plan.emulation is not None
-    if not directory.exists():
-        directory.mkdir(parents=True)
-        directory.chmod(_OPEN)
+    with writing(directory):
+        if not directory.exists():
+            directory.mkdir(parents=True)
+            directory.chmod(_OPEN)
     keep_plan(text, directory)
     program = find_mpijob_local()
     command = ("mpijob-bench", "run", "--out", RESULTS)
@@ -92,7 +112,7 @@ def run_job(text: str, directory: Path, *, image: str) -> None:
     rate = f"{plan.emulation.link_bits_per_second / 1e3:.0f}kbit"
     options = ("--rate", rate, "--claim", f"{CLAIM}={directory.resolve()}")
     code = run_to_its_end((program, "run", "--quiet", *options, "-"), json.dumps(job))
-    if code not in _VERDICTS:
+    if code:
         message = f"the emulated job ended with exit code {code}"
         remedy = f"its words are above, those of its launches in {directory / 'logs'}"
         raise LaunchError(message, remedy=remedy)

@@ -22,7 +22,8 @@ class NotLaunchedError(MpiJobError):
     """
 
     def __init__(self, exit_code: int, message: str) -> None:
-        super().__init__(message, remedy="mend that; the same command goes on where it stopped")
+        remedy = "mend that; the same command goes on with what is left to do"
+        super().__init__(message, remedy=remedy)
         self.exit_code = exit_code
 
 

@@ -64,6 +64,7 @@ class Explanation:
         """Return it as plain data; a bound that one pair does not tell is null."""
         return {
             **self.verdict.to_json(),
+            "fidelity": self.verdict.fidelity,
             "attribution": [_term(asdict(term)) for term in self.attribution.terms],
             "missing": self.attribution.missing,
             "prediction": _prediction(self.prediction),

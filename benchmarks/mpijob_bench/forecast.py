@@ -14,9 +14,11 @@ from typing import Any
 
 from mpijob_bench.allreduce import allreduce_of
 from mpijob_bench.attribution import paired
+from mpijob_bench.documents import read_bytes
 from mpijob_bench.errors import ResultError
 from mpijob_bench.predict import Setup
-from mpijob_bench.profiles import Profile, read_profile, shipped
+from mpijob_bench.profiles import Profile, shipped
+from mpijob_bench.profiles.profile import parse_profile
 from mpijob_runtime.errors import Problem
 
 _RATIO = {"none": 1.0, "fp16": 2.0, "bf16": 2.0}
@@ -98,14 +100,13 @@ def _profile(workload: Mapping[str, Any], profile_file: str | None) -> Profile |
 
 
 def _read(path: str) -> Profile:
+    wanted, remedy = "a gradient-ready profile", "give another --profile FILE"
+    data = read_bytes(path, wanted=wanted, remedy=remedy)
     try:
-        return read_profile(path)
-    except OSError as error:
-        problem = Problem(0, error.strerror or "nothing", "a gradient-ready profile")
-        raise ResultError(path, [problem], remedy="give --profile FILE") from error
-    except ValueError as error:
-        problem = Problem(0, str(error).splitlines()[0][:200], "a gradient-ready profile")
-        raise ResultError(path, [problem], remedy="give another --profile FILE") from error
+        return parse_profile(data.decode())
+    except (ValueError, RecursionError) as error:
+        problem = Problem(0, str(error).splitlines()[0][:200], wanted)
+        raise ResultError(path, [problem], remedy=remedy) from error
 
 
 def _time_scale(

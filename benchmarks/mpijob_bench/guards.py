@@ -52,8 +52,17 @@ def distinct_nodes(launches: Launches) -> Guard | None:
     return _guard("distinct_nodes", min(len(set(i)) for i in known), len(known[0]), least=True)
 
 
-def null_control(launches: Launches) -> Guard:
-    """Return by how much eight nodes differ from one without any communication (G1)."""
+def null_control(launches: Launches, nominal_seconds: float | None = None) -> Guard:
+    """Return by how much eight nodes differ from one without any communication (G1).
+
+    Nodes alone share this machine as well, so they say nothing of a machine that is overloaded in
+    both; the profile's own step does. The larger of both differences counts.
+
+    Args:
+        launches: of the run.
+        nominal_seconds: of a step that nothing holds up, as the profile has it; None if injected
+            faults make that unknown.
+    """
     alone = {launch["pair"]: launch for launch in _good(launches, "alone")}
     losses = []
     for launch in _good(launches, "together"):
@@ -62,6 +71,9 @@ def null_control(launches: Launches) -> Guard:
             rates = alone[launch["pair"]]["modes"]["full"]["samples_per_second"]
             losses.append(abs(1 - math.fsum(local["samples_per_second"]) / math.fsum(rates)))
     loss = statistics.fmean(losses) if losses else None
+    if loss is not None and nominal_seconds is not None:
+        seconds = [each for one in alone.values() for each in one["modes"]["full"]["mean_seconds"]]
+        loss = max(loss, abs(1 - nominal_seconds / statistics.median(seconds)))
     return _guard("G1_null_control", loss, MOST_NULL_LOSS)
 
 

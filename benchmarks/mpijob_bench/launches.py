@@ -17,13 +17,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from mpijob_bench.errors import LaunchError
+from mpijob_bench.errors import LaunchError, NotLaunchedError
 
 MARK = "bench"
 """The key that a rank's line has if it is for the benchmark."""
 
 _GRACE_SECONDS = 40.0  # more than a launch takes to end its ranks
 _LONGEST_LINE_BYTES = 4 << 20
+_NOTHING_RAN = ("not_started", "preempted")
+_LAUNCHERS_OWN = (64, 69, 70, 75, 76, 78, 127)  # docs/reference.md, exit codes
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,30 @@ class Launched:
     def ok(self) -> bool:
         """Whether all ranks ended well."""
         return self.exit_code == 0
+
+    @property
+    def came_about(self) -> bool:
+        """Whether how it ended says something of the program: its ranks ran, and kept their hosts.
+
+        The report's outcome decides; a program may end with any exit code. Where there is none,
+        the launcher has not come far enough to leave one.
+        """
+        if self.ok:
+            return True
+        failed = self.report.get("first_failure") or {}
+        of_a_rank = failed.get("exit_code") is not None or failed.get("signal") is not None
+        if self.report.get("outcome") in _NOTHING_RAN:
+            return False
+        return of_a_rank or self.exit_code not in _LAUNCHERS_OWN
+
+    def check_came_about(self, what: str) -> None:
+        """Refuse a launch that says nothing: hosts not ready, a wrong setting, a host taken.
+
+        Raises:
+            NotLaunchedError: it is to do again.
+        """
+        if not self.came_about:
+            raise NotLaunchedError(self.exit_code, f"{what}: {self.reason}")
 
     @property
     def reason(self) -> str:

@@ -204,7 +204,7 @@ def read_plan(path: str) -> tuple[Plan, str]:
 
     data = read_bytes(path, wanted="a plan", remedy=_REMEDY)
     plan = parse_plan(data, path=path)
-    return plan, data.decode()
+    return plan, data.decode()  # its bytes are what the hash is of
 
 
 def parse_plan(data: bytes, *, path: str = "plan") -> Plan:

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mpijob_bench.plan import Plan
-from mpijob_bench.power import alone_first, estimate_power
+from mpijob_bench.power import EFFECTS, Effect, alone_first, estimate_power
 from mpijob_bench.schedule import estimate_seconds, planned_launches
 from mpijob_bench.verdict import FEWEST_PAIRS
 
@@ -30,15 +30,10 @@ def plan_facts(plan: Plan, *, step_seconds: float, launch_cv: float) -> dict[str
     if plan.pairs >= FEWEST_PAIRS:
         for away in _POINTS_FROM_TARGET:
             true = plan.target + away
-            found = estimate_power(
-                target=plan.target,
-                efficiency=true,
-                pairs=plan.pairs,
-                launch_cv=launch_cv,
-                seed=plan.seed,
-            )
-            told = {"pass": found.passed, "fail": found.failed, "inconclusive": found.inconclusive}
-            power.append({"efficiency": round(true, 4), **told})
+            if not 0 < true <= 1:
+                continue
+            effects = {effect: _shares(plan, true, launch_cv, effect) for effect in EFFECTS}
+            power.append({"efficiency": round(true, 4), **effects["lognormal"], "effects": effects})
     first = ["AB" if alone else "BA" for alone in alone_first(plan.pairs)]
     return {
         "order": " ".join(first),
@@ -48,6 +43,18 @@ def plan_facts(plan: Plan, *, step_seconds: float, launch_cv: float) -> dict[str
         "launch_cv": launch_cv,
         "power": power,
     }
+
+
+def _shares(plan: Plan, true: float, launch_cv: float, effect: Effect) -> dict[str, float]:
+    found = estimate_power(
+        target=plan.target,
+        efficiency=true,
+        pairs=plan.pairs,
+        launch_cv=launch_cv,
+        effect=effect,
+        seed=plan.seed,
+    )
+    return {"pass": found.passed, "fail": found.failed, "inconclusive": found.inconclusive}
 
 
 def show_facts(facts: dict[str, Any], *, file: str, digest: str) -> None:
@@ -68,6 +75,13 @@ def show_facts(facts: dict[str, Any], *, file: str, digest: str) -> None:
     for name in ("true efficiency", "PASS", "INCONCLUSIVE", "FAIL"):
         table.add_column(name, justify="right")
     for row in facts["power"]:
-        shares = (row["pass"], row["inconclusive"], row["fail"])
-        table.add_row(f"{row['efficiency']:.1%}", *(f"{share:.0%}" for share in shares))
+        shares = (_range(row["effects"], word) for word in ("pass", "inconclusive", "fail"))
+        table.add_row(f"{row['efficiency']:.1%}", *shares)
     console.print(table)
+    console.print("lowest and highest of lognormal, heavy-tailed and correlated launches")
+
+
+def _range(effects: dict[str, dict[str, float]], word: str) -> str:
+    shares = [round(100 * effect[word]) for effect in effects.values()]
+    low, high = min(shares), max(shares)
+    return f"{low} %" if low == high else f"{low} to {high} %"

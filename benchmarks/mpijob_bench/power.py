@@ -24,6 +24,7 @@ LAUNCH_CV = 0.01
 _HEAVY_DEGREES = 4.0  # Student's t: one launch in a hundred is off by more than 3.7 spreads
 _CORRELATION = 0.5  # of a launch with the one before
 _TRIALS = 20_000
+_FEWEST_TRIALS, _MOST_LAUNCHES = 2_000, 2_000_000  # of one simulation: what memory it takes
 
 
 def alone_first(pairs: int) -> tuple[bool, ...]:
@@ -68,8 +69,9 @@ def simulate_logs(
         trials: how many experiments.
         pairs: of launches in each.
         efficiency: the true one, above 0.
-        launch_cv: standard deviation of a launch's log rate.
-        effect: its distribution; all have this standard deviation.
+        launch_cv: standard deviation of a launch's log rate, by the spread of pairs: theirs is
+            sqrt(2) of it, whatever the effect.
+        effect: its distribution.
     """
     shape = (trials, 2 * pairs)
     noise = generator.standard_normal(shape)
@@ -80,6 +82,7 @@ def simulate_logs(
         fresh = math.sqrt(1 - _CORRELATION**2)
         for launch in range(1, 2 * pairs):
             noise[:, launch] = _CORRELATION * noise[:, launch - 1] + fresh * noise[:, launch]
+        noise /= math.sqrt(1 - _CORRELATION)  # what the two of a pair share cancels
     first, second = noise[:, 0::2], noise[:, 1::2]
     difference = np.where(alone_first(pairs), second - first, first - second)
     return math.log(efficiency) + launch_cv * difference
@@ -91,8 +94,8 @@ def estimate_power(
     efficiency: float,
     pairs: int,
     launch_cv: float = LAUNCH_CV,
+    effect: Effect = "lognormal",
     seed: int = 1,
-    trials: int = _TRIALS,
 ) -> Power:
     """Return how often a plan passes, fails and tells nothing, by simulation.
 
@@ -102,13 +105,19 @@ def estimate_power(
         target: that is asked for.
         efficiency: the true one.
         pairs: of launches, at least 2.
-        launch_cv: of a launch.
+        launch_cv: of a launch, by the spread of pairs.
+        effect: its distribution.
         seed: of the simulation.
-        trials: how many experiments.
     """
     generator = np.random.default_rng(seed)
+    trials = min(_TRIALS, max(_FEWEST_TRIALS, _MOST_LAUNCHES // pairs))
     logs = simulate_logs(
-        generator, trials=trials, pairs=pairs, efficiency=efficiency, launch_cv=launch_cv
+        generator,
+        trials=trials,
+        pairs=pairs,
+        efficiency=efficiency,
+        launch_cv=launch_cv,
+        effect=effect,
     )
     _, low, high = log_bounds(logs)
     limit = math.log(target)

@@ -10,12 +10,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mpijob_bench.errors import LaunchError, ResultError
+from mpijob_bench.documents import read_bytes, writing
+from mpijob_bench.errors import ResultError
 from mpijob_runtime.errors import Problem
 
 LAUNCHES = "launches.jsonl"
 STEPS = "steps.jsonl"
 LOGS = "logs"
+
+_REMEDY = "begin anew with another --out"
+_BEGINNING = b'{"number":'
 
 Launch = dict[str, Any]
 
@@ -27,37 +31,49 @@ class Record:
         directory: is made if it is not there.
 
     Raises:
-        LaunchError: it cannot be written.
+        ConfigurationError: it cannot be written.
     """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        try:
+        with writing(directory):
             (directory / LOGS).mkdir(parents=True, exist_ok=True)
-            _mend(directory / LAUNCHES)
-            _mend(directory / STEPS)
-        except OSError as error:
-            message = f"{error.filename}: cannot write: {error.strerror}"
-            remedy = f"a volume that user {os.getuid()} can write, or another --out"
-            raise LaunchError(message, remedy=remedy) from error
 
     def launches(self) -> list[Launch]:
-        """Return every attempt in the order of their beginnings.
+        """Return every attempt in the order of their beginnings; a last line cut off is left out.
 
         Raises:
             ResultError: a line is none of ours.
         """
         path = self.directory / LAUNCHES
         found: dict[int, Launch] = {}
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        data = read_bytes(str(path), wanted="launches", remedy=_REMEDY) if path.exists() else b""
+        *lines, torn = data.split(b"\n")
+        if torn and not torn.startswith(_BEGINNING[: len(torn)]):
+            lines.append(torn)
         for line, text in enumerate(lines, start=1):
             try:
                 launch = json.loads(text)
                 found.setdefault(launch["number"], {}).update(launch)
-            except (ValueError, TypeError, KeyError) as error:
-                problem = Problem(line, text[:60], "a launch")
-                raise ResultError(str(path), [problem], remedy="begin anew with --out") from error
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
+                problem = Problem(line, repr(text[:60]), "a launch")
+                raise ResultError(str(path), [problem], remedy=_REMEDY) from error
         return list(found.values())
+
+    def mend(self) -> None:
+        """Cut off what a run that was killed has left of its last lines.
+
+        Raises:
+            ResultError: there are steps without launches: they are of something else.
+            ConfigurationError: files cannot be written.
+        """
+        launches, steps = self.directory / LAUNCHES, self.directory / STEPS
+        if not self.launches() and steps.exists() and steps.stat().st_size:
+            problem = Problem(0, "steps", f"none without {LAUNCHES}")
+            raise ResultError(str(steps), [problem], remedy=_REMEDY)
+        with writing(self.directory):
+            _mend(launches)
+            _mend(steps)
 
     def check_plan(self, plan_hash: str) -> None:
         """Check that all launches so far were of one plan: to change it is to choose.
@@ -79,14 +95,16 @@ class Record:
 
     def append(self, launch: Mapping[str, Any]) -> None:
         """Note the beginning or the end of a launch, for good."""
-        with (self.directory / LAUNCHES).open("ab") as file:
+        path = self.directory / LAUNCHES
+        with writing(path), path.open("ab") as file:
             file.write(_line(launch))
             file.flush()
             os.fsync(file.fileno())
 
     def append_steps(self, steps: Iterable[Mapping[str, Any]]) -> None:
         """Write steps."""
-        with (self.directory / STEPS).open("ab") as file:
+        path = self.directory / STEPS
+        with writing(path), path.open("ab") as file:
             file.write(b"".join(map(_line, steps)))
 
 

@@ -96,7 +96,8 @@ def _one_fidelity(found: Result) -> Iterator[Problem]:
     launches = found.get("launches")
     if isinstance(launches, list):
         parts |= {f"launches[{number}]": launch for number, launch in enumerate(launches)}
-    parts["comm"] = found.get("comm")
+    parts |= {f"guards[{number}]": guard for number, guard in enumerate(found["guards"])}
+    parts |= {name: found.get(name) for name in ("plan", "transport", "comm")}
     wanted = f"{found['fidelity']!r}, as the result: fidelities do not mix"
     for where, part in parts.items():
         told = part.get("fidelity") if isinstance(part, dict) else None

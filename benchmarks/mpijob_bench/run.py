@@ -18,7 +18,7 @@ from typing import Any
 from mpijob_bench.collect import Collector
 from mpijob_bench.comm.measure import run_comm
 from mpijob_bench.comm.options import Backend, Sweep
-from mpijob_bench.errors import LaunchError, NotLaunchedError
+from mpijob_bench.errors import LaunchError
 from mpijob_bench.launches import Launch as LaunchUnderWay
 from mpijob_bench.launches import Launched, Line, end_all, run_launch
 from mpijob_bench.plan import Plan
@@ -34,9 +34,6 @@ _LARGEST_MIB = 128  # Horovod's fusion buffer; DDP's buckets are smaller
 _ITERATIONS = 10
 _SMALLEST_BYTES = 4096  # below, latency is all there is
 _DONE = ("ok", "failed")
-
-NOT_LAUNCHED = (64, 69, 75, 78, 127)
-"""Exit codes of a launch that says nothing of the job: not ready, misconfigured, a host taken."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,7 @@ class Run:
         done = {launch["key"] for launch in self._record.launches() if launch["status"] in _DONE}
         return [
             launch
-            for launch in planned_launches(self._plan, slots=max(self._hosts.slots))
+            for launch in planned_launches(self._plan, slots=self._hosts.slots[0])
             if launch.key not in done
         ]
 
@@ -88,6 +85,7 @@ class Run:
         """
         number = 1 + max((found["number"] for found in self._record.launches()), default=-1)
         begun = {"number": number, **asdict(planned), "plan_hash": self._plan_hash}
+        begun["fidelity"] = self._plan.fidelity
         begun["started"] = time.time()
         hosts = list(self._hosts.names[: planned.nodes])
         self._record.append({**begun, "status": "interrupted", "hosts": hosts})
@@ -97,10 +95,10 @@ class Run:
             self._record.append_steps,
             alone=planned.kind == "alone",
             warmup=self._plan.steps,
+            fidelity=self._plan.fidelity,
         )
         launched = self._launch(planned, number, collector)
-        if launched.exit_code in NOT_LAUNCHED:
-            raise NotLaunchedError(launched.exit_code, f"{planned.key}: {launched.reason}")
+        launched.check_came_about(planned.key)
         end = self._end(planned, launched, collector)
         self._record.append({"number": number, **end})
         return {**begun, "hosts": hosts, **end}
@@ -214,6 +212,7 @@ class Run:
             "ranks": collector.ranks,
             "wrong_elements": collector.wrong_elements,
             "boot_ids": collector.boot_ids(),
+            "environment": collector.environment,
         }
         blocks = collector.blocks("full")
         end |= load_of(blocks)

@@ -8,6 +8,8 @@ from pathlib import Path
 from rich.console import Console
 
 from mpijob_bench.assemble import assemble, efficiency
+from mpijob_bench.comm.document import read_comm
+from mpijob_bench.documents import read_bytes, write_whole
 from mpijob_bench.ending import conclude
 from mpijob_bench.errors import LaunchError, ResultError
 from mpijob_bench.forecast import forecast
@@ -17,12 +19,13 @@ from mpijob_bench.plan import Plan, parse_plan, plan_hash
 from mpijob_bench.predict import predict
 from mpijob_bench.profiles.profile import read_profile, shipped
 from mpijob_bench.record import Launch, Record
-from mpijob_bench.result import Result, write_result
+from mpijob_bench.result import Result
 from mpijob_bench.run import Hosts, Run, count_parameters
 from mpijob_bench.schedule import PlannedLaunch, estimate_seconds, remaining_seconds
+from mpijob_bench.sections import write_whole_result
 from mpijob_runtime.errors import Problem, UsageError
 
-PLAN, RESULT, COMM = "plan.json", "result.json", "comm.json"
+PLAN, RESULT, COMM = "plan.json", "result.json", "comm.json"  # COMM: as comm/measure.py names it
 
 _SHOWN_SECONDS = 90
 _STEP_SECONDS = 0.2  # of a model that nobody has timed yet
@@ -38,25 +41,24 @@ def run_all(text: str, directory: Path) -> int:
         directory: of the results; one plan each.
 
     Raises:
-        ResultError: the directory has another plan, or the job too few hosts.
+        ResultError: the directory has another plan, or the job other hosts than it needs.
         UsageError: the model has no such size.
         LaunchError: launches cannot be done here.
         NotLaunchedError: a launch did not come about.
     """
     plan = parse_plan(text.encode())
     record = Record(directory)
-    keep_plan(text, directory)
-    record.check_plan(plan_hash(text))
-    check_size(plan)
     hosts = job_hosts()
-    if len(hosts.names) < plan.nodes:
-        problem = Problem(0, f"{plan.nodes} nodes", f"at most the job's {len(hosts.names)} hosts")
-        raise ResultError(PLAN, [problem], remedy="a job with more workers, or --nodes")
+    check_hosts(plan, hosts)
+    check_size(plan)
+    record.check_plan(plan_hash(text))
+    keep_plan(text, directory)
+    record.mend()
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     with terminated_as_interrupted():
         do_launches(plan, Run(plan, record, hosts, plan_hash=plan_hash(text)), console)
     result = make_result(text, record)
-    write_result(str(directory / RESULT), result)
+    write_whole_result(str(directory / RESULT), result)
     if plan.emulation is not None:
         return 0  # emulate judges, with what it alone knows
     return conclude(directory)
@@ -68,10 +70,10 @@ def keep_plan(text: str, directory: Path) -> None:
     Raises:
         ResultError: another one is there.
     """
-    path = directory / PLAN
+    path, data = directory / PLAN, text.encode()
     if not path.exists():
-        path.write_text(text, encoding="utf-8")
-    elif path.read_text(encoding="utf-8") != text:
+        write_whole(str(path), data)
+    elif read_bytes(str(path), wanted="a plan", remedy="another --out") != data:
         problem = Problem(0, "another plan", "the same for all launches of a result")
         raise ResultError(str(path), [problem], remedy="another --out, or leave --plan out")
 
@@ -87,6 +89,23 @@ def check_size(plan: Plan) -> None:
             count_parameters(plan.workload.name, plan.workload.size)
         except ValueError as error:
             raise UsageError(str(error), remedy="another --size, and another --out") from error
+
+
+def check_hosts(plan: Plan, hosts: Hosts) -> None:
+    """Check that the job has the plan's nodes, all of one size.
+
+    Nodes with more ranks than others would pass for faster ones, and the others for slow ones.
+
+    Raises:
+        ResultError: too few hosts, or slots that differ.
+    """
+    if len(hosts.names) < plan.nodes:
+        problem = Problem(0, f"{plan.nodes} nodes", f"at most the job's {len(hosts.names)} hosts")
+        raise ResultError(PLAN, [problem], remedy="a job with more workers, or --nodes")
+    slots = hosts.slots[: plan.nodes]
+    if len(set(slots)) > 1:
+        problem = Problem(0, f"slots {slots}", "as many on each host", "hostfile")
+        raise ResultError(PLAN, [problem], remedy="slotsPerWorker, equal for all workers")
 
 
 def job_hosts() -> Hosts:
@@ -144,9 +163,10 @@ def describe(planned: PlannedLaunch, ended: Launch) -> str:
 def make_result(text: str, record: Record) -> Result:
     """Return the result of what is recorded, with the prediction and its guard."""
     plan = parse_plan(text.encode())
-    comm = record.directory / COMM
-    sweep = json.loads(comm.read_text(encoding="utf-8")) if comm.exists() else None
-    result = assemble(plan, plan_hash(text), record.launches(), sweep)
+    launches = record.launches()
+    swept = any(one["kind"] == "comm" and one["status"] == "ok" for one in launches)
+    sweep = read_comm(str(record.directory / COMM)) if swept else None
+    result = assemble(plan, plan_hash(text), launches, sweep)
     if plan.emulation is not None:
         setup = forecast(result).setup
         predicted = predict(setup).efficiency if setup else None

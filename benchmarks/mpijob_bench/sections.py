@@ -1,22 +1,17 @@
 """The sections of a result beside the verdict's, checked: launches, comm, workload, emulation, ….
 
-Layer: reads the schema that comes with the package; imports result.
+Layer: reads the schema that comes with the package; imports documents and result.
 """
 
-import json
 from collections.abc import Iterator, Mapping
-from functools import cache
-from importlib import resources
 from typing import Any
 
-import jsonschema
-
+from mpijob_bench.documents import schema_problems
 from mpijob_bench.errors import ResultError
-from mpijob_bench.result import Result, read_result
+from mpijob_bench.result import Result, read_result, write_result
 from mpijob_runtime.errors import Problem
 
 _SCHEMA_FILE = "scalebench-1-sections.json"
-_SHOWN_CHARACTERS = 60
 _REMEDY = "a result is written by mpijob-bench run or emulate; its form is schema/" + _SCHEMA_FILE
 
 
@@ -31,14 +26,24 @@ def read_whole_result(path: str) -> Result:
     return found
 
 
+def write_whole_result(path: str, result: Mapping[str, Any]) -> None:
+    """Check a result with all its sections and write it: whole, or not at all.
+
+    Raises:
+        ResultError: if it is none; with every problem in it.
+        ConfigurationError: if it cannot be written.
+    """
+    check_sections(result, path=path)
+    write_result(path, result)
+
+
 def check_sections(found: Mapping[str, Any], *, path: str = "result") -> None:
     """Check the sections that are there.
 
     Raises:
         ResultError: if one is not what it should be; with every problem in it.
     """
-    problems = [_problem(error) for error in _validator().iter_errors(found)]
-    problems += [] if problems else _together(found)
+    problems = schema_problems(found, _SCHEMA_FILE) or [*_together(found)]
     if problems:
         raise ResultError(path, problems, remedy=_REMEDY)
 
@@ -59,17 +64,3 @@ def _together(found: Mapping[str, Any]) -> Iterator[Problem]:
         ):
             where += ".modes.full.job_samples_per_second"
             yield Problem(0, "none", "samples per second of the job", where)
-
-
-@cache
-def _validator() -> jsonschema.Draft202012Validator:
-    text = (resources.files("mpijob_bench") / "schema" / _SCHEMA_FILE).read_text("utf-8")
-    return jsonschema.Draft202012Validator(json.loads(text))
-
-
-def _problem(error: jsonschema.ValidationError) -> Problem:
-    where = error.json_path.removeprefix("$").removeprefix(".")
-    found = json.dumps(error.instance)
-    short = found if len(found) <= _SHOWN_CHARACTERS else f"{found[: _SHOWN_CHARACTERS - 1]}…"
-    wanted = f"{error.validator} {json.dumps(error.validator_value)}"[:_SHOWN_CHARACTERS]
-    return Problem(0, short, wanted, where)

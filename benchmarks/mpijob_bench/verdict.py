@@ -27,6 +27,12 @@ FEWEST_PAIRS = 3
 MOST_EFFICIENCY = 1.02
 """More than all is a baseline that was too slow (horovod/horovod#1144)."""
 
+_ROUNDING = 1e-12
+"""Relative; exp(mean(log E)) of equal pairs is not to the last bit what each of them is."""
+
+_LARGEST_EXPONENT = 700.0
+_SHOWN_CHARACTERS = 80
+
 EXIT_CODES: Mapping[Word, int] = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 3, "INVALID": 4}
 
 
@@ -43,6 +49,11 @@ class Interval:
     efficiency: float
     low: float
     high: float
+
+    @property
+    def known(self) -> bool:
+        """Whether there are bounds at all."""
+        return self.low > 0 and math.isfinite(self.high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +85,11 @@ class Verdict:
     def to_json(self) -> dict[str, object]:
         """Return it as plain data; a bound that is not known is null."""
         found = self.interval
-        known = found is not None and found.low > 0
         return {
             "verdict": self.name,
             "efficiency": None if found is None else found.efficiency,
-            "low": found.low if found and known else None,
-            "high": found.high if found and known else None,
+            "low": found.low if found and found.known else None,
+            "high": found.high if found and found.known else None,
             "clause": self.clause,
         }
 
@@ -96,7 +106,12 @@ def efficiency_interval(efficiencies: Sequence[float]) -> Interval:
         efficiencies: one a pair, above 0; at least one.
     """
     mean, low, high = log_bounds(np.log(np.asarray(efficiencies, dtype=float)))
-    return Interval(math.exp(mean), math.exp(low), math.exp(high))
+    return Interval(*(exp_or_infinite(float(log)) for log in (mean, low, high)))
+
+
+def exp_or_infinite(log: float) -> float:
+    """Return e to a power, infinite where that is beyond any float."""
+    return math.exp(log) if log < _LARGEST_EXPONENT else math.inf
 
 
 def log_bounds(logs: NDArray[np.float64]) -> tuple[Any, Any, Any]:
@@ -132,10 +147,18 @@ def judge(result: Mapping[str, Any]) -> Verdict:
     return Verdict(word, clause, interval, fidelity)
 
 
+def shown(value: object) -> str:
+    """Return a value of a file as a word in a sentence: short, and nothing a terminal obeys."""
+    text = f"{value:.4g}" if isinstance(value, float) else "none" if value is None else str(value)
+    plain = "".join(each if each.isprintable() else "?" for each in text)
+    return plain if len(plain) <= _SHOWN_CHARACTERS else f"{plain[: _SHOWN_CHARACTERS - 1]}…"
+
+
 def _by_numbers(interval: Interval, target: float) -> tuple[Word, str]:
-    if interval.low >= target:
+    least = target * (1 - _ROUNDING)
+    if interval.low >= least:
         return "PASS", f"low {interval.low:.4f} is at least the target {target:g}"
-    if interval.high < target:
+    if interval.high < least:
         return "FAIL", f"high {interval.high:.4f} is below the target {target:g}"
     bounds = f"{interval.low:.4f} and {interval.high:.4f}"
     return "INCONCLUSIVE", f"the target {target:g} is between {bounds}: more pairs would tell"
@@ -150,19 +173,20 @@ def _condemned(result: Mapping[str, Any]) -> Iterator[str]:
         yield f"failed pairs: {len(failed)} of {len(result['pairs'])}, first number {failed[0]}"
     declared, observed = result["transport"]["declared"], result["transport"]["observed"]
     if declared != observed:
-        yield f"transport: observed {observed}, declared {declared}"
+        why = "" if observed is not None else "; nothing proves what was used"
+        yield f"transport: observed {shown(observed)}, declared {shown(declared)}{why}"
 
 
 def _worthless(result: Mapping[str, Any], interval: Interval | None) -> Iterator[str]:
     for guard in result["guards"]:
         if not guard["ok"]:
-            found, limit = guard.get("value"), guard.get("limit")
-            yield f"guard {guard['name']}: found {found}, limit {limit}"
+            found, limit = (shown(guard.get(key)) for key in ("value", "limit"))
+            yield f"guard {shown(guard['name'])}: found {found}, limit {limit}"
     count = len(result["pairs"])
     if count < FEWEST_PAIRS:
         yield f"pairs: found {count}, wanted at least {FEWEST_PAIRS}"
-    if interval is not None and interval.efficiency > MOST_EFFICIENCY:
+    if interval is not None and interval.efficiency > MOST_EFFICIENCY * (1 + _ROUNDING):
         yield (
-            f"efficiency {interval.efficiency:.4f} is above {MOST_EFFICIENCY}: the nodes alone"
+            f"efficiency {interval.efficiency:.6g} is above {MOST_EFFICIENCY}: the nodes alone"
             " were too slow to compare with"
         )

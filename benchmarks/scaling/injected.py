@@ -9,6 +9,7 @@ bar has moved, the bar that should move, and the verdict. Goes on where it has s
 """
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,6 +142,8 @@ def main() -> None:
         if not arguments.show:
             run(cell, arguments.out, common)
         elif not path.exists():
+            if control is None:
+                sys.exit(f"{path}: not there; all other faults are held against it")
             continue
         found = explain(read_whole_result(str(path)))
         control = control or found

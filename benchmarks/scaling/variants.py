@@ -14,7 +14,6 @@ import argparse
 import itertools
 import json
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from mpijob_bench.emulation import find_mpijob_local, scale
+from mpijob_bench.emulation import find_mpijob_local, run_to_its_end, scale
 from mpijob_bench.manifest import CLAIM, RESULTS, emulated_job
 from mpijob_local.rates import parse_rate
 
@@ -111,9 +110,9 @@ def run(cell: Cell, directory: Path, arguments: argparse.Namespace) -> None:
     rate = f"{asked['link_bits_per_second'] / 1e3:.0f}kbit"
     options = ("--rate", rate, "--claim", f"{CLAIM}={directory.resolve()}")
     argv = (find_mpijob_local(), "run", "--quiet", *options, "-")
-    done = subprocess.run(argv, input=json.dumps(job), text=True, check=False)
-    if done.returncode:
-        sys.exit(f"{cell.directory}: ended with {done.returncode}; the same command goes on")
+    code = run_to_its_end(argv, json.dumps(job))
+    if code:
+        sys.exit(f"{cell.directory}: ended with {code}; the same command goes on")
 
 
 def keep(path: Path, asked: Mapping[str, Any]) -> None:

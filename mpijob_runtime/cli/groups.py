@@ -1,13 +1,16 @@
 """A group of subcommands that are imported when they are called, and how all of them end."""
 
+import errno
 import importlib
+import os
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from mpijob_runtime.cli.options import complain
-from mpijob_runtime.errors import MpiJobError, UsageError, describe_bug
+from mpijob_runtime.errors import ConfigurationError, MpiJobError, UsageError, describe_bug
 
 INTERRUPTED = 130
 _BROKEN_PIPE = 141
@@ -54,10 +57,27 @@ def run_group(group: click.Group, argv: list[str] | None, *, name: str) -> int:
         complain(str(error))
         return error.exit_code
     except BrokenPipeError:
+        drop_stdout()
         return _BROKEN_PIPE
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            complain(describe_bug(error))
+            return MpiJobError.exit_code
+        drop_stdout()
+        complain(f"{error.filename or 'stdout'}: cannot write: {error.strerror}")
+        return ConfigurationError.exit_code
     except Exception as error:  # noqa: BLE001 - the one place that turns a bug into words
         complain(describe_bug(error))
         return MpiJobError.exit_code
+
+
+def drop_stdout() -> None:
+    """Let nothing more be written to a stdout that takes no more, not even at the end.
+
+    As the Python documentation has it (signal, Note on SIGPIPE).
+    """
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
 
 
 def _run(group: click.Group, argv: list[str] | None, name: str) -> int:
@@ -71,4 +91,6 @@ def _run(group: click.Group, argv: list[str] | None, name: str) -> int:
     except click.ClickException as error:
         error.show()
         return UsageError.exit_code
+    except SystemExit as error:  # click and rich end so if nobody reads stdout any more
+        raise BrokenPipeError from error
     return result if isinstance(result, int) else 0

@@ -18,6 +18,7 @@ from mpijob_bench.plan import (
     Workload,
     format_plan,
 )
+from mpijob_bench.profiles import read_profile, shipped
 from mpijob_bench.ranks.train import mode_order
 
 STEPS = Steps(warmup=2, warmup_seconds=0.0, full=4, ablation=4)
@@ -27,6 +28,8 @@ PROFILE = Plan(
 )
 SIZE = {"layers": 2, "width": 32, "heads": 2, "vocabulary": 50, "sequence": 16}
 MODEL = Plan(Workload("model", "gpt2", size=SIZE, batch=2), steps=STEPS)
+
+GRADIENT_BYTES = read_profile(shipped("resnet50")).gradient_bytes / EMULATION.byte_scale
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -87,6 +90,8 @@ def test_alone_there_is_one_block_and_nothing_goes_out():
     for told in launch(PROFILE, "--alone"):
         [block] = of(told, "block")
         assert block["mode"] == "full"
+        sent = block["after"]["sent_bytes"] - block["before"]["sent_bytes"]
+        assert sent < GRADIENT_BYTES, "not even one step's gradients"
         assert of(told, "rank")[0]["wrong_elements"] == 0
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from mpijob_runtime.masking import MASK, is_secret, shown_value
+from mpijob_runtime.masking import MASK, is_secret, masked_text, shown_value
 
 
 @pytest.mark.parametrize(
@@ -59,6 +59,30 @@ def test_a_missing_secret_is_shown_as_missing(value):
 def test_a_password_in_an_address_is_masked_whatever_the_name(value):
     """An URL with a user's password in it is a secret."""
     assert shown_value("STORE", value) == MASK
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "curl --header Authorization: Bearer hunter2 x",
+        "run --api-key=hunter2 --epochs 3",
+        "run --token hunter2",
+        "HF_TOKEN=hunter2 python train.py",
+        "https://ghp_hunter2hunter2@store/x",
+    ],
+)
+def test_secrets_inside_of_a_text_are_masked(text):
+    """Arguments, headers, assignments and tokens in place of a user."""
+    assert "hunter2" not in masked_text(text)
+    assert MASK in masked_text(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["epochs=3 lr = 0.1", "the token was wrong", "--tokens-per-step 8192"]
+)
+def test_what_only_sounds_like_a_secret_is_shown(text):
+    """Prose, and options of other names."""
+    assert masked_text(text) == text
 
 
 @pytest.mark.parametrize("value", ["https://me@store/x", "http://store:80/a@b", "tcp://w0:29500"])

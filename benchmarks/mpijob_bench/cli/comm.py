@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from mpijob_bench.cli.plan_options import Finite
 from mpijob_bench.comm.bandwidth import COLLECTIVES
 from mpijob_bench.comm.options import BACKENDS, DEFAULT_MAX_BYTES
 
@@ -44,7 +45,7 @@ comm.log. Exits with 1 if elements were wrong.
 @click.option(
     "--seconds",
     "budget_seconds",
-    type=click.FloatRange(0.01, 600),
+    type=Finite(0.01, 600),
     default=1.0,
     show_default=True,
     help="Time for each size, between 5 and 100 iterations.",
@@ -70,19 +71,31 @@ def command(*, imported: str | None, out: str, as_json: bool, **options: Any) ->
     from pathlib import Path
 
     from mpijob_bench.cli.output import make_directory
-    from mpijob_bench.comm.document import write_comm
     from mpijob_bench.comm.measure import FILE
-    from mpijob_bench.comm.nccl_tests import read_nccl_tests
 
     directory: Path = make_directory(out)
     if imported:
-        named = options["collectives"]
-        comm = read_nccl_tests(imported, collective=named[0] if named else None)
-        write_comm(str(directory / FILE), comm)
+        comm = _import(imported, directory / FILE, options)
     else:
         comm = _measure(directory, **options)
     _show(comm, directory / FILE, as_json=as_json)
     return 1 if any(result["wrong_elements"] for result in comm["results"]) else 0
+
+
+def _import(path: str, target: Any, options: dict[str, Any]) -> dict[str, Any]:
+    from mpijob_bench.comm.document import write_comm
+    from mpijob_bench.comm.nccl_tests import read_nccl_tests
+    from mpijob_runtime.errors import UsageError
+
+    named = options["collectives"]
+    comm = read_nccl_tests(
+        path, collective=named[0] if named else None, fidelity=options["fidelity"]
+    )
+    if target.exists() and target.samefile(path):
+        message = f"--import {path}: found the file that is to be written, wanted to keep it"
+        raise UsageError(message, remedy="another --out")
+    write_comm(str(target), comm)
+    return comm
 
 
 def _measure(directory: Any, *, hosts: str | None, fidelity: str, **options: Any) -> dict[str, Any]:

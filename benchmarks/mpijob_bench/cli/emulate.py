@@ -1,6 +1,7 @@
 """``mpijob-bench emulate``."""
 
 import dataclasses
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from mpijob_bench.cli.plan_options import (
     DESIGN,
     PROFILES,
     REDUCING,
+    Finite,
     make_plan,
     make_workload,
     steps_options,
@@ -55,13 +57,13 @@ def _bits(_context: click.Context, _parameter: click.Parameter, text: str) -> fl
 )
 @click.option(
     "--k",
-    type=click.FloatRange(1),
+    type=Finite(1),
     metavar="K",
     help="Links are slower by it.  [default: as needed for 125 Mbit/s]",
 )
 @click.option(
     "--time-scale",
-    type=click.FloatRange(1),
+    type=Finite(1),
     default=8.0,
     show_default=True,
     metavar="D",
@@ -69,7 +71,7 @@ def _bits(_context: click.Context, _parameter: click.Parameter, text: str) -> fl
 )
 @click.option(
     "--jitter",
-    type=click.FloatRange(0, 1),
+    type=Finite(0, 1),
     default=0.0,
     show_default=True,
     metavar="CV",
@@ -90,7 +92,7 @@ def _bits(_context: click.Context, _parameter: click.Parameter, text: str) -> fl
     default=1,
     show_default=True,
     metavar="N",
-    help="Pairs at twice the scale, for guard G5.",
+    help="Pairs at twice the scale, for guard G5; with 0 it is not known, and no verdict PASS.",
 )
 @click.option("--out", default="results", show_default=True, metavar="DIR")
 @click.option(
@@ -120,9 +122,15 @@ def command(
     from mpijob_bench.plan import format_plan
 
     directory = Path(out)
+    if k is not None and k < time_scale:
+        message = f"--k: found {k:g}, wanted at least --time-scale, {time_scale:g}"
+        raise click.BadParameter(f"{message}: bytes are fewer by K / D")
     emulation = dataclasses.replace(
         scale(network, k, time_scale), jitter_cv=jitter, inject=parse_inject(injected)
     )
+    if emulation.inject.slow_rank >= options["nodes"]:
+        message = f"found slow_rank={emulation.inject.slow_rank}, wanted one below --nodes"
+        raise click.BadParameter(f"--inject: {message}")
     workload = make_workload("profile", profile, options)
     if emulation.inject.hook_delay_seconds and workload.framework == "horovod":
         raise click.BadParameter("--inject hook_delay_seconds: Horovod has no hook; DDP has one")
@@ -147,4 +155,7 @@ def parse_inject(texts: tuple[str, ...]) -> Inject:
         except (KeyError, ValueError) as error:
             message = f"--inject: found {text!r}, wanted a number for one of {', '.join(known)}"
             raise click.BadParameter(message) from error
+        if not 0 <= found[name] < math.inf or (name == "stall_share" and found[name] > 1):
+            most = "1" if name == "stall_share" else "finite"
+            raise click.BadParameter(f"--inject: found {text!r}, wanted from 0, {most} at most")
     return Inject(**found)

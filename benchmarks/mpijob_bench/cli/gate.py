@@ -27,6 +27,7 @@ def command(*, result: str, plan_file: str | None, as_json: bool) -> int:
     INCONCLUSIVE: the target is between the bounds.
     """
     from mpijob_bench.also import also_words
+    from mpijob_bench.cli.output import say
     from mpijob_bench.result import check_plan, read_result
     from mpijob_bench.verdict import judge
 
@@ -35,17 +36,18 @@ def command(*, result: str, plan_file: str | None, as_json: bool) -> int:
         check_plan(found, plan_file, path=result)
     verdict = judge(found)
     if as_json:
-        click.echo(json.dumps(verdict.to_json(), allow_nan=False))
+        say(json.dumps(verdict.to_json(), allow_nan=False))
     else:
-        click.echo(f"{verdict.name}: {verdict.clause}")
+        say(f"{verdict.name}: {verdict.clause}")
         if verdict.interval is not None:
             shown = verdict.interval
             nodes = found["plan"]["nodes"]
-            click.echo(
+            bounds = f"95 % bounds {shown.low:.1%} and {shown.high:.1%}"
+            say(
                 f"  E_node({nodes}) = {shown.efficiency:.1%}"
-                f" (95 % bounds {shown.low:.1%} and {shown.high:.1%}),"
-                f" target {found['plan']['target']:.0%}, {len(found['pairs'])} pairs"
+                f" ({bounds if shown.known else 'no bounds from so few pairs'}),"
+                f" target {found['plan']['target']:g}, {len(found['pairs'])} pairs"
             )
         for line in also_words(found.get("also")):
-            click.echo(f"  {line}; not judged")
+            say(f"  {line}; not judged")
     return verdict.exit_code

@@ -3,8 +3,10 @@
 import os
 from pathlib import Path
 
+import click
 from rich.console import Console
 
+from mpijob_runtime.cli.groups import drop_stdout
 from mpijob_runtime.errors import UsageError
 
 _LOG_COLUMNS = 110
@@ -25,6 +27,14 @@ def make_directory(path: str) -> Path:
         message = f"--out {path}: found a directory of others, wanted one that we may write into"
         raise UsageError(message, remedy="name another, or mount a volume there")
     return Path(path)
+
+
+def say(line: str) -> None:
+    """Print a line to stdout; a reader that has gone takes nothing from the exit code."""
+    try:
+        click.echo(line)
+    except BrokenPipeError:
+        drop_stdout()
 
 
 def stdout_console() -> Console:

@@ -10,6 +10,7 @@ from mpijob_bench.cli.plan_options import (
     MODEL,
     REDUCING,
     WORKLOAD,
+    Finite,
     make_plan,
     make_workload,
     steps_options,
@@ -32,7 +33,7 @@ A PROGRAM prints, on each rank, a line of JSON for each step, as in the files of
 @with_options(MODEL, WORKLOAD, REDUCING, DESIGN, steps_options(Steps()))
 @click.option(
     "--step-seconds",
-    type=click.FloatRange(0, min_open=True),
+    type=Finite(0, min_open=True),
     default=0.2,
     show_default=True,
     metavar="SECONDS",
@@ -40,7 +41,7 @@ A PROGRAM prints, on each rank, a line of JSON for each step, as in the files of
 )
 @click.option(
     "--launch-cv",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=Finite(0, 1, min_open=True),
     default=0.01,
     show_default=True,
     metavar="SHARE",
@@ -63,19 +64,40 @@ def command(
     The hash of the plan stands in the result: gate --plan FILE tells whether it is the one that
     was decided on.
     """
+    from mpijob_bench.documents import write_whole
     from mpijob_bench.plan import format_plan, plan_hash
     from mpijob_bench.plan_facts import plan_facts, show_facts
 
     plan = plan_of(options, program)
     text = format_plan(plan)
-    with open(out, "w", encoding="utf-8") as file:
-        file.write(text)
+    keep_others(out)
+    write_whole(out, text.encode())
     facts = plan_facts(plan, step_seconds=step_seconds, launch_cv=launch_cv)
     if as_json:
         click.echo(json.dumps({"file": out, "hash": plan_hash(text), **facts}))
     else:
         show_facts(facts, file=out, digest=plan_hash(text))
     return 0
+
+
+def keep_others(path: str) -> None:
+    """Refuse to write over a file that is no plan.
+
+    Raises:
+        UsageError: there is one.
+    """
+    import os
+
+    from mpijob_bench.errors import ResultError
+    from mpijob_bench.plan import read_plan
+    from mpijob_runtime.errors import UsageError
+
+    try:
+        if os.path.lexists(path):
+            read_plan(path)
+    except ResultError as error:
+        message = f"--out {path}: found a file that is no plan, wanted a new file or a plan"
+        raise UsageError(message, remedy="name another") from error
 
 
 def plan_of(options: dict[str, Any], program: tuple[str, ...]) -> Any:

@@ -1,6 +1,6 @@
 """The options that make a plan; ``plan``, ``run`` and ``emulate`` share them."""
 
-import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
@@ -11,6 +11,22 @@ from mpijob_bench.plan import NODES, PAIRS, TARGET, Curve, Options, Plan, Steps,
 from mpijob_runtime.errors import UsageError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+MOST_NODES, MOST_PAIRS, MOST_STEPS = 100_000, 1_000, 1_000_000  # as schema/scaleplan-1.json
+
+
+class Finite(click.FloatRange):
+    """A number in a range; neither infinite nor NaN, which a range alone lets pass."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is not finite", param, ctx)
+        return number
+
 
 _MODELS = ("resnet50", "vgg16", "bert-large", "gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl")
 PROFILES = ("resnet50", "vgg16", "bert-large", "gpt2")
@@ -26,28 +42,29 @@ _WORKLOAD = (
 _REDUCING = (
     click.option("--framework", type=click.Choice(("ddp", "horovod")), default="ddp",
                  show_default=True, help="Who reduces gradients."),
-    click.option("--bucket-mb", type=click.FloatRange(0, min_open=True), metavar="MIB",
+    click.option("--bucket-mb", type=Finite(0, min_open=True), metavar="MIB",
                  help="DDP's bucket_cap_mb.  [default: DDP's own: 25, the first one 1]"),
     click.option("--gradient-as-bucket-view", is_flag=True, help="DDP's flag."),
     click.option("--compression", type=click.Choice(("none", "fp16", "bf16")), default="none",
                  show_default=True, help="Of gradients on their way."),
-    click.option("--fusion-mb", type=click.FloatRange(0), metavar="MIB",
+    click.option("--fusion-mb", type=Finite(0), metavar="MIB",
                  help="HOROVOD_FUSION_THRESHOLD.  [default: Horovod's own, 128]"),
-    click.option("--cycle-ms", type=click.FloatRange(0, min_open=True), metavar="MS",
+    click.option("--cycle-ms", type=Finite(0, min_open=True), metavar="MS",
                  help="HOROVOD_CYCLE_TIME.  [default: Horovod's own, 1]"),
     click.option("--accumulation", type=click.IntRange(1), default=1, show_default=True,
                  metavar="N", help="Micro-steps of a step; the last one reduces."),
 )  # fmt: skip
 _DESIGN = (
-    click.option("--target", type=click.FloatRange(0, 1, min_open=True), default=TARGET,
+    click.option("--target", type=Finite(0, 1, min_open=True), default=TARGET,
                  show_default=True, help="The efficiency that is asked for."),
-    click.option("--nodes", type=click.IntRange(2), default=NODES, show_default=True,
+    click.option("--nodes", type=click.IntRange(2, MOST_NODES), default=NODES, show_default=True,
                  help="Nodes of the job."),
-    click.option("--pairs", type=click.IntRange(1), default=PAIRS, show_default=True,
+    click.option("--pairs", type=click.IntRange(1, MOST_PAIRS), default=PAIRS, show_default=True,
                  help="Pairs of launches: nodes alone, and together."),
-    click.option("--seed", type=int, default=1, show_default=True, help="Of all that is random."),
+    click.option("--seed", type=click.IntRange(0), default=1, show_default=True,
+                 help="Of all that is random."),
     click.option("--reference", "reference_samples_per_second", metavar="RATE",
-                 type=click.FloatRange(0, min_open=True),
+                 type=Finite(0, min_open=True),
                  help="Samples per second that all nodes should reach: shown, not judged."),
     click.option("--curve", metavar="N,N",
                  help="Further numbers of nodes, one launch each.  [default: 2,4 if fewer]"),
@@ -68,13 +85,14 @@ def with_options(*groups: tuple[Callable[[Any], Any], ...]) -> Callable[[Command
 def steps_options(usual: Steps) -> tuple[Callable[[Any], Any], ...]:
     """Return the options of how many steps there are, with a command's own defaults."""
     return (
-        click.option("--steps", "full_steps", type=click.IntRange(4), default=usual.full,
-                     show_default=True, help="Steps of a launch that count."),
-        click.option("--ablation-steps", type=click.IntRange(4), default=usual.ablation,
-                     show_default=True, help="Steps without, and with one element of, buckets."),
+        click.option("--steps", "full_steps", type=click.IntRange(4, MOST_STEPS),
+                     default=usual.full, show_default=True, help="Steps of a launch that count."),
+        click.option("--ablation-steps", type=click.IntRange(4, MOST_STEPS),
+                     default=usual.ablation, show_default=True,
+                     help="Steps without, and with one element of, buckets."),
         click.option("--warmup", type=click.IntRange(2), default=usual.warmup, show_default=True,
                      help="Steps before those, at least."),
-        click.option("--warmup-seconds", type=click.FloatRange(0), default=usual.warmup_seconds,
+        click.option("--warmup-seconds", type=Finite(0), default=usual.warmup_seconds,
                      show_default=True, metavar="SECONDS", help="And at least for so long."),
     )  # fmt: skip
 
@@ -155,11 +173,13 @@ def parse_sizes(texts: tuple[str, ...]) -> dict[str, Any]:
     Raises:
         UsageError: no name and value.
     """
+    from mpijob_bench.documents import strict_json
+
     sizes = {}
     for text in texts:
         name, _, value = text.partition("=")
         try:
-            sizes[name.strip()] = json.loads(value)
+            sizes[name.strip()] = strict_json(value.encode())
         except ValueError as error:
             message = f"--size: found {text!r}, wanted a name and a number, such as layers=2"
             raise UsageError(message, remedy="mpijob-bench run --help") from error

@@ -55,9 +55,13 @@ def command(
     """
     from mpijob_bench.plan import format_plan, read_plan
     from mpijob_bench.run_command import run_all
+    from mpijob_runtime.errors import UsageError
 
     directory = Path(out)
     if plan_file:
+        if program or asked(context):
+            message = f"--plan {plan_file} and what a plan is made of"
+            raise UsageError(message, remedy="give --plan alone, or change the plan itself")
         _, text = read_plan(plan_file)
     elif (directory / "plan.json").exists() and not program and not asked(context):
         _, text = read_plan(str(directory / "plan.json"))

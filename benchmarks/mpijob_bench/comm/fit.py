@@ -10,7 +10,6 @@ from alpha with one number of ranks: alpha holds both, and ``overhead_seconds`` 
 Layer: pure; imports bandwidth, numpy, scipy.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -98,4 +97,4 @@ def _r2(errors: np.ndarray, measured: np.ndarray) -> float:
     weights = measured**-2.0
     mean = float(np.average(measured, weights=weights))
     total = float(np.sum(weights * (measured - mean) ** 2))
-    return 1 - float(np.sum(errors**2)) / total if total > 0 else math.nan
+    return 1 - float(np.sum(errors**2)) / total if total > 0 else 0.0

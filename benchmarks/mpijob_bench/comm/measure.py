@@ -3,16 +3,19 @@
 Layer: effects (a launch, files); imports document, launches, options, summary.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from mpijob_bench.comm.document import write_comm
 from mpijob_bench.comm.options import ARRAYS, Sweep, comm_program
 from mpijob_bench.comm.summary import Comm, Summary
+from mpijob_bench.documents import writing
 from mpijob_bench.errors import LaunchError
 from mpijob_bench.launches import Line, run_launch
 
 FILE = "comm.json"
+ITERATIONS = "comm.jsonl"
 LOG = "comm.log"
 
 Told = Callable[[Line, Summary], None]
@@ -28,7 +31,10 @@ def run_comm(
     fidelity: str = "measured",
     told: Told | None = None,
 ) -> Comm:
-    """Measure, write ``comm.json`` and ``comm.log`` into a directory, and return the document.
+    """Measure, write files into a directory, and return the document.
+
+    ``comm.json`` is the document, ``comm.jsonl`` has each rank's every iteration, streamed, and
+    ``comm.log`` what else was said.
 
     Args:
         sweep: what to measure.
@@ -40,17 +46,22 @@ def run_comm(
 
     Raises:
         LaunchError: if the launch failed; nothing is written but the log.
-        OSError: if the directory cannot be written to.
+        NotLaunchedError: if it did not come about.
+        ConfigurationError: if the directory cannot be written to.
     """
-    summary = Summary()
+    summary, log, raw = Summary(), out / LOG, out / ITERATIONS
 
     def take(line: Line) -> None:
         summary.take(line)
+        if line.data["bench"] == "collective":
+            each = {"fidelity": fidelity, "rank": line.rank, "host": line.host, **line.data}
+            iterations.write(json.dumps(each).encode() + b"\n")
         if told is not None:
             told(line, summary)
 
-    log = out / LOG
-    launched = run_launch(comm_program(sweep), take, log=log, hosts=hosts, environ=environ)
+    with writing(raw), raw.open("wb") as iterations:
+        launched = run_launch(comm_program(sweep), take, log=log, hosts=hosts, environ=environ)
+    launched.check_came_about("the sweep over collectives")
     if not launched.ok:
         message = f"the sweep over collectives failed: {launched.reason}"
         raise LaunchError(message, remedy=f"see {log}")

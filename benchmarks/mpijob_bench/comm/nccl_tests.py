@@ -20,18 +20,21 @@ from mpijob_runtime.errors import Problem
 _ALIKE = 0.02  # nccl-tests prints three to five digits
 
 
-def read_nccl_tests(path: str, *, collective: str | None = None) -> Comm:
+def read_nccl_tests(
+    path: str, *, collective: str | None = None, fidelity: str = "measured"
+) -> Comm:
     """Return what a file of nccl-tests says.
 
     Args:
         path: of its JSON or of its text.
         collective: which one it was; only for text of versions that do not say so.
+        fidelity: what the file cannot tell.
 
     Raises:
         ResultError: if it cannot be read or is neither; with what was found and wanted.
     """
     data = read_bytes(path, wanted="output of nccl-tests", remedy="give the output of one test")
-    return import_nccl_tests(data, path=path, collective=collective)
+    return import_nccl_tests(data, path=path, collective=collective) | {"fidelity": fidelity}
 
 
 def import_nccl_tests(

@@ -66,6 +66,9 @@ def _run(root: "_Node", path: str) -> NcclRun:
     hosts = dict.fromkeys(device.get("hostname").text() for device in own)
     rows = [row for result in root.get("results").items() for row in _rows(result)]
     check_rows(rows, path)
+    bounds = root.optional("out_of_bounds")
+    if _Node(bounds).optional("okay") == "false" and not any(row.wrong_elements for row in rows):
+        raise _BadValueError("out_of_bounds.okay", "false", "wrong elements in some result")
     return NcclRun(
         collective=collective_of(program, path=path, where="args[0]"),
         ranks=len(own) * per_process,
@@ -86,7 +89,6 @@ def _rows(result: "_Node") -> Iterator[NcclRow]:
         raise _BadValueError(f"{times.where}.cpu_time", "CPU time", "times without -C 1")
     per_iteration = result.optional(f"{placement}_per_iter")
     more = _iterations(result.get(f"{placement}_per_iter")) if per_iteration else {}
-    nwrong = times.optional("nwrong")
     yield NcclRow(
         bytes=size,
         type=f"{result.get('type').text()} {result.get('redop').text()}".strip(),
@@ -94,12 +96,22 @@ def _rows(result: "_Node") -> Iterator[NcclRow]:
         seconds=times.get("time").positive() * _MICROSECOND,
         algbw=times.get("alg_bw").number(),
         busbw=times.get("bus_bw").number(),
-        wrong_elements=None if nwrong is None else int(times.get("nwrong").positive(zero=True)),
+        wrong_elements=_wrong(result),
         iterations=result.get("actual_iterations").integer()
         if result.optional("actual_iterations")
         else None,
         **more,
     )
+
+
+def _wrong(result: "_Node") -> int | None:
+    """Return the wrong elements of both placements; None if neither was checked."""
+    checked = [
+        int(result.get(placement).get("nwrong").positive(zero=True))
+        for placement in ("out_of_place", "in_place")
+        if _Node(result.optional(placement)).optional("nwrong") is not None
+    ]
+    return sum(checked) if checked else None
 
 
 def _iterations(node: "_Node") -> dict[str, Any]:

@@ -29,6 +29,7 @@ _DEVICE = re.compile(
     r"#\s*Rank\s+\d+(?:\s+Group\s+(?P<group>\d+))?\s+Pid\s+\d+\s+on\s+(?P<host>\S+)\s+"
     r"device\s+\d+\s+\[[^\]]*\]\s*(?P<name>.*)"
 )
+_END = re.compile(r"#\s*Avg bus bandwidth")
 _ROW = re.compile(r"\d+\s+\d+\s+[a-z]\w*\s")
 
 
@@ -55,6 +56,8 @@ def parse_nccl_text(text: str, *, path: str, collective: str | None) -> NcclRun:
     devices = _devices(lines, path)
     rows = [*_rows(lines, path)]
     check_rows(rows, path)
+    if not any(_END.match(line) for line in lines):
+        raise wrong(path, [Problem(len(lines), "the end", "a line '# Avg bus bandwidth' first")])
     hosts = dict.fromkeys(match["host"] for match in devices)
     return NcclRun(collective, len(devices), tuple(hosts), devices[0]["name"] or None, "text", rows)
 
@@ -74,7 +77,7 @@ def _rows(lines: Sequence[str], path: str) -> Iterator[NcclRow]:
         if words[:3] == ["size", "count", "type"]:
             names = words
         elif names and _ROW.match(line):
-            yield from _row(dict(_named(names, words)), path, number)
+            yield from _row(names, words, path, number)
 
 
 def _named(names: Sequence[str], words: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -86,15 +89,25 @@ def _named(names: Sequence[str], words: Sequence[str]) -> Iterator[tuple[str, st
             yield name, word
 
 
-def _row(values: dict[str, str], path: str, line: int) -> Iterator[NcclRow]:
+def _wrong(names: Sequence[str], words: Sequence[str]) -> int | None:
+    """Return the wrong elements of both placements; None if neither was checked.
+
+    Early versions have an error in place of the count.
+    """
+    columns = zip(names, words, strict=False)
+    checked = [word for name, word in columns if name == "#wrong" and word != "N/A"]
+    return sum(int(float(word)) for word in checked) if checked else None
+
+
+def _row(names: Sequence[str], words: Sequence[str], path: str, line: int) -> Iterator[NcclRow]:
+    values = dict(_named(names, words))
     if "cputime" in values:
         raise wrong(path, [Problem(line, "CPU time", "times without -C 1", "cputime")])
     try:
         size = int(values["size"])
         seconds = float(values["time"]) * _MICROSECOND
         algbw, busbw = float(values["algbw"]), float(values["busbw"])
-        checked = values.get("#wrong", "N/A")  # early versions have an error, which is no count
-        wrong_elements = None if checked == "N/A" else int(float(checked))
+        wrong_elements = _wrong(names, words)
     except (KeyError, ValueError, OverflowError) as error:
         raise wrong(path, [Problem(line, str(error)[:60], "a whole row of the table")]) from error
     if size == 0:
@@ -102,6 +115,8 @@ def _row(values: dict[str, str], path: str, line: int) -> Iterator[NcclRow]:
     if not _LEAST_SECONDS <= seconds < float("inf"):
         raise wrong(path, [Problem(line, values["time"], "a time above 0", "time")])
     if size > LARGEST_BYTES or (wrong_elements or 0) < 0:
-        raise wrong(path, [Problem(line, f"{size} bytes, {checked} wrong", "numbers that can be")])
+        raise wrong(
+            path, [Problem(line, f"{size} bytes, {wrong_elements} wrong", "numbers that can be")]
+        )
     kind = f"{values['type']} {values.get('redop', '')}".strip()
     yield NcclRow(size, kind, "out_of_place", seconds, algbw, busbw, wrong_elements)

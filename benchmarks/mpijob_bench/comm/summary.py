@@ -5,7 +5,7 @@ The time of an iteration is that of its slowest rank. Bandwidths are from the me
 Layer: pure; imports bandwidth, fit, options, and launches for a line's type.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -99,16 +99,6 @@ class Summary:
         measured.add(rank, seconds, data["wrong_elements"])
 
 
-def summarise(
-    lines: Iterable[Line], *, backend: str, fidelity: str = "measured", max_bytes: int
-) -> Comm:
-    """Return the document of a sweep's lines."""
-    summary = Summary()
-    for line in lines:
-        summary.take(line)
-    return summary.document(backend=backend, fidelity=fidelity, max_bytes=max_bytes)
-
-
 def fit_all(
     results: Sequence[Mapping[str, Any]], ranks: int
 ) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
@@ -160,6 +150,7 @@ def _result(collective: str, size_bytes: int, measured: _Measured, ranks: int) -
         "collective": collective,
         "bytes": size_bytes,
         "iterations": len(measured.slowest_seconds),
+        "iteration_seconds": measured.slowest_seconds,
         "wrong_elements": measured.wrong_elements,
         "seconds": seconds,
         **bandwidths(collective, ranks, size_bytes, seconds["p50"]),

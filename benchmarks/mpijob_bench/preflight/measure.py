@@ -60,6 +60,7 @@ def run_preflight(
 
     Raises:
         LaunchError: if the launch failed; nothing is written but the log.
+        NotLaunchedError: if it did not come about.
         OSError: if the directory cannot be written to.
     """
     observed = Observed()
@@ -74,6 +75,7 @@ def run_preflight(
     variables = {**verbose, **(environ or {})}
     program = preflight_program(preflight)
     launched = run_launch(program, take, log=log, hosts=hosts, environ=variables)
+    launched.check_came_about("the look at the hosts")
     if not launched.ok or not observed.machines:
         message = f"the look at the hosts failed: {launched.reason}"
         raise LaunchError(message, remedy=f"see {log}")

@@ -75,6 +75,8 @@ class Profile:
         times = (self.forward_seconds, self.optimizer_seconds, *ready, self.backward_seconds)
         if not all(math.isfinite(seconds) and seconds >= 0 for seconds in times):
             raise ValueError("profile: found a time that is negative or not finite")
+        if not (self.forward_seconds > 0 and self.backward_seconds > 0):
+            raise ValueError("profile: found a pass that takes no time")
         if any(later < earlier for earlier, later in itertools.pairwise(times[2:])):
             raise ValueError(
                 "profile: found a gradient that is ready before the one in front of it or after"
@@ -131,8 +133,10 @@ def parse_profile(text: str) -> Profile:
     """
     import jsonschema  # heavy, and only reading needs it
 
+    from mpijob_bench.documents import strict_json
+
     schema = json.loads((resources.files(PACKAGE) / "schema" / SCHEMA_FILE).read_text("utf-8"))
-    fields = json.loads(text)
+    fields: Any = strict_json(text.encode())
     validator = jsonschema.Draft202012Validator(schema)
     if error := jsonschema.exceptions.best_match(validator.iter_errors(fields)):
         raise ValueError(f"{error.json_path}: {error.message}")

@@ -35,7 +35,7 @@ class Computing(Protocol):
         """Do the optimizer's step and forget the gradients."""
 
     def lateness(self) -> list[float]:
-        """Return how late waits ended since the last call, as shares of the phase; or nothing."""
+        """Return how late each wait since the last call ended, as shares of its phase."""
 
 
 class NetworkComputing:
@@ -102,12 +102,11 @@ class ProfileComputing:
         scale = self._emulation.time_scale * self._pace()
         start = time.monotonic() + self._stall()
         forward = self._profile.forward_seconds * scale
-        late = wait_until(start + forward)
-        self._late.append(late / forward)
+        self._late.append(wait_until(start + forward) / forward)
         self.module.begin(start + forward, scale, self._rank)
         wrapped(self.module.start).backward()
         backward = self._profile.backward_seconds * scale
-        self._late.append(self.module.last_late / backward)
+        self._late += [late / backward for late in self.module.late]
         if self._emulation.inject.wrong_elements and self._rank == 0:
             _spoil(self.module.tensors[0], self._emulation.inject.wrong_elements)
 
@@ -118,7 +117,7 @@ class ProfileComputing:
             tensor.grad = None
 
     def lateness(self) -> list[float]:
-        """Return how late the ends of forward and backward passes were."""
+        """Return how late the forward pass and each gradient were, as shares of their pass."""
         late, self._late = self._late, []
         return late
 
@@ -170,13 +169,14 @@ class _Waiting(nn.Module):
         self.ready = [gradient.ready_seconds for gradient in profile.gradients]
         self.groups = group_ready(self.ready, profile.backward_seconds * _LONGEST_GROUP)
         self.world_size = 1
-        self.last_late = 0.0
+        self.late: list[float] = []
         self.values: dict[float, list[Tensor]] = {}
 
     def begin(self, moment: float, scale: float, rank: int) -> None:
         """Take note of when the backward pass begins and how long it lasts."""
         self.moment, self.scale = moment, scale
         self.skew = _SKEW * self.ready[-1] * scale * rank / self.world_size
+        self.late = []
         value = gradient_value(rank, self.world_size)
         if value not in self.values:
             self.values = {value: [torch.full_like(tensor, value) for tensor in self.tensors]}
@@ -196,7 +196,7 @@ class _Waiting(nn.Module):
         """
         ready = self.moment + self.ready[group[-1]] * self.scale
         last = group is self.groups[-1]
-        self.last_late = wait_until(ready if last else ready + self.skew)
+        self.late.append(wait_until(ready if last else ready + self.skew))
         return [self.gradients[index] for index in group]
 
 

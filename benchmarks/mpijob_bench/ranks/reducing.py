@@ -37,9 +37,6 @@ class Reducing(Protocol):
     def step(self) -> None:
         """Do one step up to its reduced gradients; the optimizer's part comes after."""
 
-    def close(self) -> None:
-        """Leave the network as if it had never been wrapped."""
-
 
 class DdpReducing:
     """DistributedDataParallel.
@@ -83,9 +80,6 @@ class DdpReducing:
             reduces = self._mode != "local" and micro == self._accumulation - 1
             with nullcontext() if reduces else self._wrapped.no_sync():
                 self._computing.backward(self._wrapped)
-
-    def close(self) -> None:
-        """Nothing: the module is not used again."""
 
 
 def bucket_arguments(bucket_mb: float | None, byte_scale: float) -> dict[str, Any]:
@@ -169,9 +163,6 @@ class HorovodReducing:
             self._last = micro == self._accumulation - 1
             self._computing.backward(self._computing.module)
         self._synchronize()
-
-    def close(self) -> None:
-        """Nothing: the module is not used again."""
 
     def _reduce_one_element_each(self, hvd: Any) -> Callable[[], object]:  # noqa: ANN401
         handles: list[int] = []

@@ -9,6 +9,7 @@ import argparse
 import gc
 import itertools
 import json
+import os
 import random
 import time
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
+from mpijob_bench.environment import shown_environment
 from mpijob_bench.plan import Plan, checked_plan
 from mpijob_bench.profiles.profile import Profile, read_profile, shipped
 from mpijob_bench.ranks.computing import Computing, NetworkComputing, ProfileComputing
@@ -128,18 +130,22 @@ class Blocks:
         )
 
     def _warm_up(self, reducing: Reducing, computing: Computing, mode: Mode) -> None:
-        """Do the plan's number of steps, and as many as its seconds hold; on all ranks alike."""
-        steps = self._plan.steps
+        """Do the plan's number of steps, and go on until its seconds are over; on all ranks alike.
+
+        The first steps are slower, so how many the seconds hold is asked again after each run.
+        """
+        wanted_seconds = self._plan.steps.warmup_seconds
         dist.barrier()
-        started = time.monotonic()
-        self._measure(reducing, computing, mode, steps.warmup, warmup=True)
-        spent = time.monotonic() - started
-        more = torch.tensor(
-            max(0.0, (steps.warmup_seconds - spent) * steps.warmup / spent),
-            device=self._place.device,
-        )
-        dist.all_reduce(more, op=dist.ReduceOp.MAX)
-        self._measure(reducing, computing, mode, int(more.ceil()), warmup=True)
+        began = time.monotonic()
+        count = self._plan.steps.warmup
+        while count:
+            started = time.monotonic()
+            self._measure(reducing, computing, mode, count, warmup=True)
+            now = time.monotonic()
+            left = max(0.0, wanted_seconds - (now - began)) * count / (now - started)
+            more = torch.tensor(left, device=self._place.device)
+            dist.all_reduce(more, op=dist.ReduceOp.MAX)
+            count = int(more.ceil())
         computing.lateness()
 
     def _measure(
@@ -244,7 +250,8 @@ def main() -> None:
             for mode in mode_order(alone=arguments.alone, seed=seed):
                 blocks.run(mode)
             wrong += check(plan, place)
-        tell("rank", wrong_elements=wrong + blocks.wrong_elements, boot_id=boot_id())
+        first = {"environment": shown_environment(os.environ)} if place.rank == 0 else {}
+        tell("rank", wrong_elements=wrong + blocks.wrong_elements, boot_id=boot_id(), **first)
 
 
 def check(plan: Plan, place: Place) -> int:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mpijob_bench.documents import write_whole, writing
 from mpijob_bench.errors import ResultError
 from mpijob_bench.explanation import explain
 from mpijob_bench.report.csv_tables import comm_csv, launches_csv
@@ -18,10 +19,9 @@ from mpijob_bench.report.summary import summary
 from mpijob_bench.result import Result
 from mpijob_bench.sections import read_whole_result
 from mpijob_bench.verdict import Verdict
-from mpijob_runtime.errors import ConfigurationError, Problem
+from mpijob_runtime.errors import Problem
 
 RESULT, STEPS = "result.json", "steps.jsonl"
-MOST_BYTES = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def write_report(
         "launches.csv": launches_csv(result),
     }
     if result.get("comm"):
-        pages["comm.csv"] = comm_csv(result["comm"])
+        pages["comm.csv"] = comm_csv(result["comm"], fidelity=result["fidelity"])
     files = _write(out or os.path.dirname(path) or ".", pages)
     return Report(explanation.verdict, files)
 
@@ -90,14 +90,10 @@ def _steps(path: str, result: Result, tell: Callable[[int], None]) -> Steps | No
 
 def _write(directory: str, pages: dict[str, str]) -> tuple[str, ...]:
     paths = []
-    try:
+    with writing(directory):
         os.makedirs(directory, exist_ok=True)
         for name, text in pages.items():
             path = os.path.join(directory, name)
-            with open(path, "w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
+            write_whole(path, text.encode())
             paths.append(path)
-    except OSError as error:
-        message = f"cannot write {error.filename}: {error.strerror}"
-        raise ConfigurationError(message, remedy="give another directory by --out DIR") from error
     return tuple(paths)

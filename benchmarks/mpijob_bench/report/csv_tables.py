@@ -1,6 +1,6 @@
 """``launches.csv`` and ``comm.csv``: for spreadsheets and notebooks.
 
-Layer: pure; imports masked.
+Layer: pure; imports mpijob_runtime.masking.
 """
 
 import csv
@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from mpijob_bench.report.masked import masked_text
+from mpijob_runtime.masking import masked_text
 
 _LAUNCH = ("number", "kind", "nodes", "pair", "order", "started", "seconds", "status", "reason")
 _MODE = ("mode", "steps", "samples_per_second", "step_mean_seconds", "step_p50_seconds")
@@ -24,10 +24,10 @@ def launches_csv(result: Mapping[str, Any]) -> str:
     """Return a row for each launch and mode; one without modes has a row as well."""
     rows = []
     for launch in result.get("launches") or ():
-        head = [launch.get(name) for name in _LAUNCH]
+        head = [result["fidelity"], *(launch.get(name) for name in _LAUNCH)]
         modes = launch.get("modes") or {"": {}}
         rows += [head + _mode(name, mode) for name, mode in modes.items()]
-    return _csv((*_LAUNCH, *_MODE, *_TAIL), rows)
+    return _csv(("fidelity", *_LAUNCH, *_MODE, *_TAIL), rows)
 
 
 def _mode(name: str, mode: Mapping[str, Any]) -> list[Any]:
@@ -39,11 +39,12 @@ def _mode(name: str, mode: Mapping[str, Any]) -> list[Any]:
     return [name, mode.get("steps"), rate, *shown]
 
 
-def comm_csv(comm: Mapping[str, Any]) -> str:
+def comm_csv(comm: Mapping[str, Any], *, fidelity: str) -> str:
     """Return a row for each collective and size."""
-    names = (*_COMM, *_BANDWIDTHS, *(f"{name}_seconds" for name in _SECONDS))
+    names = ("fidelity", *_COMM, *_BANDWIDTHS, *(f"{name}_seconds" for name in _SECONDS))
     rows = [
         [
+            fidelity,
             *(row.get(name) for name in (*_COMM, *_BANDWIDTHS)),
             *(row["seconds"].get(name) for name in _SECONDS),
         ]

@@ -3,23 +3,15 @@
 Layer: pure; imports mpijob_runtime.masking.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mpijob_runtime.masking import MASK, is_secret, shown_value
-
-_IN_URL = re.compile(r"(://[^/@\s:]*:)[^/@\s]*@")
+from mpijob_runtime.masking import MASK, is_secret, masked_text, shown_value
 
 
 def masked_environ(environ: Mapping[str, str | None]) -> dict[str, str]:
     """Return variables with secrets masked, by name."""
     return {name: shown_value(name, value) or "" for name, value in sorted(environ.items())}
-
-
-def masked_text(text: str) -> str:
-    """Return a text with passwords in URLs masked."""
-    return _IN_URL.sub(rf"\g<1>{MASK}@", text)
 
 
 def masked_argv(argv: Sequence[str]) -> list[str]:

@@ -15,6 +15,7 @@ import jinja2
 import numpy as np
 
 from mpijob_bench import __version__
+from mpijob_bench.also import also_words
 from mpijob_bench.explanation import LEVERS, MEANINGS, TITLES, Explanation
 from mpijob_bench.report import words
 from mpijob_bench.report.figures import Figures
@@ -34,6 +35,7 @@ _SENTENCES = {
 }
 _QUANTILES = (0.5, 0.9, 0.99, 1.0)
 _MOST_ROWS = 200
+_MOST_CHARACTERS = 1_000  # of one value: a page of 2 MB has room for some hundred of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,8 @@ def _content(
         "steps": steps,
         "heat": _heat(),
         "launches": _launches(result),
+        "network": emulated_network(result),
+        "also": list(also_words(result.get("also"))),
         "plan": list(_flat(masked(_plan(result)))),
         "environment": masked_environ(result.get("environment") or {}),
     }
@@ -121,7 +125,16 @@ def title(result: Mapping[str, Any]) -> str:
     name = workload.get("name") or " ".join(workload.get("argv") or ()) or "Scaling benchmark"
     framework = {"ddp": "DDP", "horovod": "Horovod"}.get(workload.get("framework"))
     parts = (name, framework, f"{result['plan']['nodes']} nodes")
-    return " · ".join(part for part in parts if part)
+    return " · ".join(_shown(part) for part in parts if part)
+
+
+def emulated_network(result: Mapping[str, Any]) -> str:
+    """Return what an emulation stands for, ``25 Gbit/s between nodes, 200 times slower``."""
+    emulation = result.get("emulation") or {}
+    rate, k = emulation.get("network_bits_per_second"), emulation.get("k")
+    if not (isinstance(rate, int | float) and isinstance(k, int | float)):
+        return "a shaped network"
+    return f"{rate / 1e9:g} Gbit/s between nodes, links slower by k = {k:g}"
 
 
 def gauge(verdict: Verdict, target: float) -> Gauge | None:
@@ -179,7 +192,7 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:  # noqa: ANN
 def _shown(value: object) -> str:
     match value:
         case str():
-            return value
+            return value if len(value) <= _MOST_CHARACTERS else f"{value[:_MOST_CHARACTERS]}…"
         case bool():
             return "yes" if value else "no"
         case float():
@@ -187,6 +200,6 @@ def _shown(value: object) -> str:
         case None:
             return "—"
         case list() if all(isinstance(item, str) for item in value):
-            return " ".join(value)
+            return _shown(" ".join(value))
         case _:
-            return json.dumps(value)
+            return _shown(json.dumps(value))

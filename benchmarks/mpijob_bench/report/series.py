@@ -105,7 +105,7 @@ def _curve(result: Mapping[str, Any], nodes: int) -> list[Point]:
         if launch.get("pair") is not None or not 1 < launch["nodes"] < nodes:
             continue
         rate = float(launch["modes"]["full"]["job_samples_per_second"])
-        hosts = launch.get("hosts") or [""] * launch["nodes"]
+        hosts = launch.get("hosts") or [""] * int(launch["nodes"])
         base = math.fsum(alone.get(host, overall) for host in hosts)
         found.setdefault(launch["nodes"], []).append((rate, rate / base))
     return [_point(count, *zip(*both, strict=True)) for count, both in sorted(found.items())]

@@ -102,7 +102,9 @@ def heat_map(found: Map, title: str, name: str, *, stamp: str) -> Chart:
         axes.set_yticks(np.arange(len(labels)) + 0.5, names)
         axes.grid(visible=False)
         axes.spines["bottom"].set_visible(False)
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value * found.width:.0f}")
+        axes.xaxis.set_major_formatter(
+            lambda value, _: f"{(value + found.first) * found.width:.0f}"
+        )
         axes.locator_params(axis="x", nbins=6)
         name_axes(axes, x="step", y="rank")
 

@@ -7,9 +7,10 @@ of one launch, in columns that double their width when the steps do not fit.
 Layer: reads a file; imports nothing of ours.
 """
 
+import errno
 import json
-import math
 import os
+import stat
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
@@ -21,6 +22,8 @@ MOST_STEPS = 40_000
 MOST_RANKS = 1_024
 MOST_COLUMNS = 100
 _LONGEST_LINE_BYTES = 1 << 16
+_LARGEST_STEP = 1 << 40
+_LONGEST_STEP_SECONDS = 1e9
 _REPORT_EVERY_LINES = 20_000
 
 
@@ -42,6 +45,8 @@ class Sample:
             return
         key = (launch, job, step)
         if key not in self.seconds and len(self.seconds) >= MOST_STEPS:
+            if self.stride > _LARGEST_STEP:
+                return  # more jobs than steps are kept
             self._thin()
             if step % self.stride or len(self.seconds) >= MOST_STEPS:
                 return
@@ -88,15 +93,22 @@ class Map:
             self.rows[rank] = folded + [[0.0, 0.0] for _ in range(MOST_COLUMNS - len(folded))]
 
     def means(self) -> NDArray[np.float64]:
-        """Return seconds of (rank, column), NaN where no step is; empty columns at the end cut."""
+        """Return seconds of (rank, column), NaN where no step is, from `first` to the last."""
         if not self.rows:
             return np.empty((0, 0))
         cells = np.array([self.rows[rank] for rank in sorted(self.rows)])
         with np.errstate(invalid="ignore"):
             means = cells[..., 0] / np.where(cells[..., 1] > 0, cells[..., 1], np.nan)
         used = np.flatnonzero(np.isfinite(means).any(axis=0))
-        kept: NDArray[np.float64] = means[:, used[0] : used[-1] + 1]
+        kept: NDArray[np.float64] = means[:, self.first : used[-1] + 1]
         return kept
+
+    @property
+    def first(self) -> int:
+        """The first column with a step: those of the warm-up are empty."""
+        return min(
+            (n for row in self.rows.values() for n, cell in enumerate(row) if cell[1]), default=0
+        )
 
 
 @dataclass(slots=True)
@@ -142,6 +154,8 @@ def read_steps(
         OSError: if it cannot be read.
     """
     steps = Steps()
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(errno.EINVAL, "no regular file", path)
     with open(path, "rb") as file:
         while raw := _line(file):
             steps.lines += 1
@@ -172,11 +186,13 @@ def _take(raw: bytes, steps: Steps, alone: Collection[int], mapped_launch: int |
     try:
         told: dict[str, Any] = json.loads(raw)
         launch, rank, step = int(told["launch"]), int(told["rank"]), int(told["step"])
-        seconds, mode = float(told["step_seconds"]), told["mode"]
+        seconds, mode = float(told["step_seconds"]), str(told["mode"])
         host = str(told.get("host", ""))
     except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
         return False
-    if not (math.isfinite(seconds) and seconds > 0 and min(launch, rank, step) >= 0):
+    if not (0 < seconds < _LONGEST_STEP_SECONDS and min(launch, rank, step) >= 0):
+        return False
+    if max(launch, rank, step) > _LARGEST_STEP:
         return False
     if told.get("warmup"):
         return True

@@ -139,6 +139,15 @@ def test_plan_writes_the_file_and_says_its_power(tmp_path, capsys):
         (["--size", "layers"], "--size"),
         (["--model", "resnet50", "--", "python"], "give one of them"),
         (["--pairs", "0"], "--pairs"),
+        (["--pairs", "1001"], "--pairs"),
+        (["--nodes", "100001"], "--nodes"),
+        (["--steps", "1000001"], "--steps"),
+        (["--seed", "-1"], "--seed"),
+        (["--target", "nan"], "not finite"),
+        (["--bucket-mb", "inf"], "not finite"),
+        (["--warmup-seconds", "nan"], "not finite"),
+        (["--step-seconds", "inf"], "not finite"),
+        (["--size", "layers=NaN"], "--size"),
     ],
 )
 def test_options_that_do_not_fit_are_told(options, words, tmp_path, capsys):
@@ -147,6 +156,47 @@ def test_options_that_do_not_fit_are_told(options, words, tmp_path, capsys):
     assert main(["plan", "--out", str(path), *options]) == 64
     assert words in capsys.readouterr().err
     assert not path.exists()
+
+
+def test_a_plan_does_not_replace_what_is_no_plan(tmp_path, capsys):
+    """A slip of the hand in --out costs nobody a file; another plan is replaced."""
+    mine = tmp_path / "train.py"
+    mine.write_text("print(1)")
+    assert main(["plan", "--out", str(mine)]) == 64
+    assert mine.read_text() == "print(1)"
+    assert main(["plan", "--out", str(tmp_path / "none" / "plan.json")]) == 78
+    assert "cannot write" in capsys.readouterr().err
+    for pairs in ("3", "5"):
+        assert main(["plan", "--out", str(tmp_path / "plan.json"), "--pairs", pairs]) == 0
+    assert read_plan(str(tmp_path / "plan.json"))[0].pairs == 5
+
+
+def test_a_low_target_has_a_power_as_well(tmp_path, capsys):
+    """Efficiencies below nothing are left out of its table, and those above all."""
+    for target in ("0.02", "0.99"):
+        code = main(["plan", "--target", target, "--out", str(tmp_path / "plan.json"), "--json"])
+        rows = json.loads(capsys.readouterr().out)["power"]
+        assert code == 0
+        assert all(0 < row["efficiency"] <= 1 for row in rows)
+        assert set(rows[0]["effects"]) == {"lognormal", "heavy", "autocorrelated"}
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["emulate", "--k", "2"],
+        ["emulate", "--inject", "slow_rank=8"],
+        ["emulate", "--inject", "slow_share=-1"],
+        ["emulate", "--inject", "stall_share=1.5"],
+        ["emulate", "--inject", "stall_seconds=nan"],
+        ["comm", "--seconds", "nan"],
+    ],
+)
+def test_options_of_the_others_are_checked_as_well(argv, tmp_path, capsys):
+    """64 and words, before anything is made."""
+    assert main([*argv, "--out", str(tmp_path / "out")]) == 64
+    assert "found" in capsys.readouterr().err or "nan" in argv
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

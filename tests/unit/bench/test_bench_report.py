@@ -6,13 +6,15 @@ import pytest
 from hand_made_results import Recipe, result_of, write_results
 
 from mpijob_bench.cli import main
-from mpijob_bench.report.build import MOST_BYTES
 from mpijob_bench.report.palette import COLOURS, HEAT_LEVELS
 from mpijob_bench.report.summary import MOST_LINES
 from mpijob_runtime.masking import MASK
 
 EVIL = "<script>alert(1)</script>"
 VOID = {"meta", "link", "br", "img", "hr", "input", "use", "path"}
+
+
+MOST_BYTES = 2_000_000
 
 
 class Page(html.parser.HTMLParser):
@@ -201,9 +203,19 @@ def test_nothing_that_a_result_says_is_taken_for_html(tmp_path, capsys):
 def test_secrets_are_masked_everywhere(tmp_path, capsys):
     """Variables, options of programs and passwords in addresses, in all files."""
     argv = ["python", "x.py", "--api-key=hidden1", "--token", "hidden2", "http://u:hidden3@h/"]
-    environment = {"HF_TOKEN": "hidden4", "PROXY": "http://u:hidden5@h/", "OMP_NUM_THREADS": "8"}
+    argv += ["--header", "Authorization: Bearer hidden7", "https://hidden8-0123456789@h/"]
+    environment = {
+        "HF_TOKEN": "hidden4",
+        "PROXY": "http://u:hidden5@h/",
+        "OMP_NUM_THREADS": "8",
+        "PROXY_AUTHORIZATION": "hidden9",
+        "MPIJOB_X": "a --password=hidden10",
+    }
     result = result_of(Recipe(pairs=3))
-    result["launches"][0] |= {"status": "failed", "reason": "clone http://u:hidden6@h/ failed"}
+    result["launches"][0] |= {
+        "status": "failed",
+        "reason": "http://u:hidden6@h/ --token=hidden11 HF_TOKEN=hidden12",
+    }
     make(
         tmp_path,
         capsys,
@@ -236,6 +248,23 @@ def test_a_huge_result_stays_small(tmp_path, capsys):
     """128 nodes, 40 pairs and their steps: less than 2 MB."""
     recipe = Recipe(nodes=128, pairs=40, steps=2, curve=(2, 8, 32))
     text = make(tmp_path, capsys, recipe)
+    assert len(text.encode()) < MOST_BYTES / 2
+
+
+def test_texts_without_end_are_cut(tmp_path, capsys):
+    """Whatever a program's arguments, reasons, guards and variables are: less than 2 MB."""
+    long = "x" * 3_000_000
+    result = result_of(Recipe(pairs=3))
+    result["launches"][0] |= {"status": "failed", "reason": long}
+    guards = [{"name": f"{number} {long[:1000]}", "ok": True} for number in range(10_000)]
+    text = make(
+        tmp_path,
+        capsys,
+        workload={"kind": "command", "name": None, "argv": [long, "x"]},
+        environment={"MPIJOB_X": long},
+        guards=guards,
+        launches=result["launches"],
+    )
     assert len(text.encode()) < MOST_BYTES / 2
 
 

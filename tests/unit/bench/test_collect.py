@@ -98,6 +98,27 @@ def test_a_users_steps_count_after_the_warm_up():
     assert len(steps) == 5
 
 
+def test_ranks_whose_warm_up_ends_at_different_steps_are_compared_by_the_step():
+    """One rank's first step took 10 s; the steps that count are equal, and so is what they do."""
+    found = collector([], warmup=Steps(warmup=1, warmup_seconds=1.0))
+    for step in range(30):
+        for rank in (0, 1):
+            took = 10.0 if (rank, step) == (0, 0) else 0.1
+            data = {"step": step, "step_seconds": took, "samples": 8}
+            found.take_user_step(Line(rank, HOSTS[rank], data))
+    full = found.modes()["full"]
+    assert full["samples_per_second"] == [pytest.approx(80), pytest.approx(80)]
+    assert full["job_samples_per_second"] == pytest.approx(160)
+    assert full["step_seconds"]["max"] == 0.1
+
+
+def test_a_users_odd_numbers_are_left_out():
+    """More samples than any number holds are none."""
+    found = collector([])
+    found.take_user_step(Line(0, "w-0", {"step_seconds": 1.0, "samples": float("inf")}))
+    assert found.ranks == 0
+
+
 def test_memory_grows_by_one_number_a_step():
     """Not with the number of ranks: 8 bytes for each step of the job."""
     found = collector([])

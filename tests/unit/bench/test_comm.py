@@ -9,7 +9,7 @@ from mpijob_bench.comm.document import parse_comm, read_comm, write_comm
 from mpijob_bench.comm.fit import NotFittedError, fit
 from mpijob_bench.comm.options import Sweep, comm_program, sweep_sizes
 from mpijob_bench.comm.remaining import Remaining
-from mpijob_bench.comm.summary import summarise
+from mpijob_bench.comm.summary import Summary
 from mpijob_bench.comm.table import comm_table, notes
 from mpijob_bench.errors import ResultError
 from mpijob_bench.launches import Line
@@ -25,7 +25,10 @@ def told(rank, size, seconds, *, wrong=0, collective="all_reduce"):
 
 def summary(lines, **options):
     """Return the document of lines."""
-    return summarise(lines, backend="gloo", max_bytes=1 << 20, **options)
+    taken = Summary()
+    for line in lines:
+        taken.take(line)
+    return taken.document(backend="gloo", max_bytes=1 << 20, **({"fidelity": "measured"} | options))
 
 
 @pytest.mark.parametrize(
@@ -57,6 +60,7 @@ def test_an_iteration_takes_as_long_as_its_slowest_rank():
     assert row["algbw_bytes_per_second"] == 200.0
     assert row["busbw_bytes_per_second"] == 300.0
     assert row["rank_p50_seconds"] == [3.0, 2.0, 1.0, 1.0]
+    assert row["iteration_seconds"] == [2.0, 5.0, 6.0]
     assert (row["wrong_elements"], row["iterations"]) == (3, 3)
     assert (comm["nodes"], comm["ranks"], comm["hosts"]) == (2, 4, ["worker-0", "worker-1"])
 

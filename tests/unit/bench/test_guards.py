@@ -15,6 +15,13 @@ def launch(kind, rates, pair=0, **modes):
     return {"kind": kind, "status": "ok", "pair": pair, "modes": told}
 
 
+def timed_alone(seconds):
+    """Return a launch of nodes alone whose steps take so long; an overloaded machine's too long."""
+    found = launch("alone", [10, 10])
+    found["modes"]["full"]["mean_seconds"] = [seconds, seconds]
+    return found
+
+
 @pytest.mark.parametrize(
     ("guard", "ok"),
     [
@@ -29,6 +36,10 @@ def launch(kind, rates, pair=0, **modes):
             [launch("alone", [100, 100]), launch("together", [80], local=[98, 98])]), False),
         (guards.null_control(
             [launch("alone", [100, 100]), launch("together", [80], local=[102, 102])]), False),
+        (guards.null_control([timed_alone(1.0), launch("together", [80], local=[10, 10])], 1.0),
+         True),
+        (guards.null_control([timed_alone(1.03), launch("together", [80], local=[10, 10])], 1.0),
+         False),
         (guards.distinct_nodes([launch("together", [80]) | {"boot_ids": ["a", "b"]}]), True),
         (guards.distinct_nodes([launch("together", [80]) | {"boot_ids": ["a", "a"]}]), False),
         (guards.null_control([launch("alone", [100, 100])]), False),

@@ -132,6 +132,7 @@ def test_a_record_of_something_else_is_refused(out, launches, capsys):
     (out / "launches.jsonl").write_text("[1]\n")
     assert main(["run", "--out", str(out), *USER]) == 65
     assert "launches.jsonl" in capsys.readouterr().err
+    assert (out / "launches.jsonl").read_text() == "[1]\n"
     assert not launches.exists()
 
 
@@ -147,6 +148,57 @@ def test_more_nodes_than_hosts_are_refused(out, launches, capsys):
     assert main(["run", "--out", str(out), "--nodes", "8", "--", "python", "t.py"]) == 65
     assert "at most the job's 4 hosts" in capsys.readouterr().err
     assert not launches.exists()
+    assert main(["run", "--out", str(out), *USER]) == 1, "the refused plan was not kept"
+
+
+def test_hosts_with_different_slots_are_refused(out, tmp_path, monkeypatch, capsys):
+    """Two ranks on one host would pass for a fast node, one for a slow one."""
+    home = tmp_path / "bin"
+    home.mkdir()
+    put_stand_in(home, monkeypatch)
+    path = home / "mpijob-runtime"
+    path.write_text(path.read_text().replace("slots=1)", "slots=1 + (name == 'w-1'))"))
+    assert main(["run", "--out", str(out), *USER]) == 65
+    assert "slots (1, 2, 1, 1), wanted as many on each host" in capsys.readouterr().err
+
+
+def test_a_plan_and_options_beside_it_are_refused(out, launches, tmp_path, capsys):
+    """What would have been ignored is told."""
+    plan = tmp_path / "plan.json"
+    assert main(["plan", "--out", str(plan), *USER]) == 0
+    for more in (["--pairs", "5"], ["--", "python", "other.py"]):
+        assert main(["run", "--out", str(out), "--plan", str(plan), *more]) == 64
+    assert "give --plan alone" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_plan_from_another_system_is_a_plan(out, launches, tmp_path):
+    """Its line ends are part of its hash, and stay."""
+    plan = tmp_path / "plan.json"
+    main(["plan", "--out", str(plan), *USER])
+    plan.write_bytes(plan.read_bytes().replace(b"\n", b"\r\n"))
+    assert main(["run", "--out", str(out), "--plan", str(plan)]) == 1
+    assert main(["run", "--out", str(out)]) == 1
+    assert main(["gate", str(out / "result.json"), "--plan", str(plan)]) == 1
+
+
+@pytest.mark.parametrize("name", ["steps.jsonl", "launches.jsonl", "plan.json"])
+@pytest.mark.parametrize("content", [b'{"mine": 1}', b"\xff\xfe\n", b"x" * 70_000])
+def test_files_of_something_else_are_kept(name, content, out, launches):
+    """Refused, and not a byte of them is changed."""
+    out.mkdir()
+    (out / name).write_bytes(content)
+    assert main(["run", "--out", str(out), *USER]) == 65
+    assert (out / name).read_bytes() == content
+    assert not launches.exists()
+
+
+def test_a_sweep_that_somebody_else_left_is_not_taken(out, launches):
+    """A comm.json in the directory is of the run only if the run has made it."""
+    out.mkdir()
+    (out / "comm.json").write_text("{}")
+    assert main(["run", "--out", str(out), *USER]) == 1
+    assert read_result(str(out / "result.json"))["comm"] is None
 
 
 def test_without_mpijob_runtime_the_next_step_is_told(out, tmp_path, monkeypatch, capsys):
@@ -179,19 +231,44 @@ def test_a_program_that_does_not_tell_its_steps_ends_the_run(
     assert not (out / "result.json").exists()
 
 
-def test_a_launch_that_did_not_come_about_is_no_failed_pair(out, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (69, 'outcome="not_started", reason="no hosts"'),
+        (1, 'outcome="not_started", reason="mpirun ended with 1"'),
+        (75, 'outcome="preempted", reason="the pod was told to end"'),
+        (75, 'outcome="failed", reason="a host was lost", first_failure=dict(rank=1)'),
+        (76, 'outcome="failed", reason="ranks are elsewhere"'),
+    ],
+)
+def test_a_launch_that_did_not_come_about_is_no_failed_pair(
+    code, told, out, tmp_path, monkeypatch, capsys
+):
     """Hosts that were not ready say nothing of the job: the run ends so, and goes on later."""
     home = tmp_path / "bin"
     home.mkdir()
     put_stand_in(home, monkeypatch, failing={4})
     path = home / "mpijob-runtime"
-    text = path.read_text()
-    path.write_text(text.replace("sys.exit(137)", "sys.exit(69)"))
-    assert main(["run", "--out", str(out), *USER]) == 69
+    text = path.read_text().replace("sys.exit(137)", f"sys.exit({code})")
+    path.write_text(text.replace('outcome="failed", reason="rank 1 was killed"', told))
+    assert main(["run", "--out", str(out), *USER]) == code
     assert "the same command goes on" in capsys.readouterr().err
     assert record_of(out)[-1] == ("pair-0-together", "interrupted")
     assert main(["run", "--out", str(out)]) == 1
     assert [pair["status"] for pair in read_result(str(out / "result.json"))["pairs"]] == ["ok"] * 3
+
+
+def test_a_program_may_end_with_any_code(out, tmp_path, monkeypatch):
+    """69 of a rank's own is its failure, and not hosts that were not ready."""
+    home = tmp_path / "bin"
+    home.mkdir()
+    put_stand_in(home, monkeypatch, failing={4})
+    path = home / "mpijob-runtime"
+    text = path.read_text().replace("sys.exit(137)", "sys.exit(69)")
+    failure = "first_failure=dict(rank=1, exit_code=69, signal=None)"
+    path.write_text(text.replace('reason="rank 1', f'{failure}, reason="rank 1'))
+    assert main(["run", "--out", str(out), *USER]) == 1
+    assert read_result(str(out / "result.json"))["pairs"][0]["status"] == "failed"
 
 
 def test_a_plan_that_was_changed_is_another(out, launches, capsys):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mpijob_bench.power import EFFECTS, alone_first, estimate_power, simulate_logs
-from mpijob_bench.verdict import efficiency_interval, log_bounds
+from mpijob_bench.verdict import judge, log_bounds
 
 TRIALS = 20_000
 
@@ -44,18 +44,45 @@ def test_pooled_steps_would_not_cover():
     assert (logs.mean(axis=-1) - half <= math.log(0.87)).mean() < 0.94
 
 
+def result_of(efficiencies):
+    """Return a result whose pairs have these efficiencies."""
+    pairs = [
+        {"order": order, "alone": [1.0] * 8, "together": 8 * float(each), "status": "ok"}
+        for order, each in enumerate(efficiencies)
+    ]
+    return {
+        "fidelity": "measured",
+        "plan": {"target": 0.85, "nodes": 8, "pairs": len(pairs), "hash": ""},
+        "pairs": pairs,
+        "guards": [],
+        "transport": {"declared": "tcp", "observed": "tcp"},
+        "wrong_elements": 0,
+    }
+
+
+@pytest.mark.parametrize("effect", EFFECTS)
 @pytest.mark.parametrize(
     ("efficiency", "pairs"), [(0.83, 5), (0.85, 5), (0.86, 7), (0.87, 3), (0.87, 7), (0.90, 5)]
 )
-def test_the_power_table_is_right_within_three_points(efficiency, pairs):
-    """Other experiments, judged one by one, give the same shares."""
-    told = estimate_power(target=0.85, efficiency=efficiency, pairs=pairs)
+def test_the_power_table_is_right_within_three_points(efficiency, pairs, effect):
+    """The gate, on other experiments, one by one, decides as often as the plan has said."""
+    told = estimate_power(target=0.85, efficiency=efficiency, pairs=pairs, effect=effect)
     logs = simulate_logs(
-        np.random.default_rng(99), trials=2_000, pairs=pairs, efficiency=efficiency
+        np.random.default_rng(99), trials=TRIALS, pairs=pairs, efficiency=efficiency, effect=effect
     )
-    found = [efficiency_interval(list(np.exp(row))) for row in logs]
-    assert abs(sum(i.low >= 0.85 for i in found) / 2_000 - told.passed) <= 0.03
-    assert abs(sum(i.high < 0.85 for i in found) / 2_000 - told.failed) <= 0.03
+    words = [judge(result_of(row)).word for row in np.exp(logs[:2_000])]
+    assert abs(words.count("PASS") / 2_000 - told.passed) <= 0.03
+    assert abs(words.count("FAIL") / 2_000 - told.failed) <= 0.03
+    assert abs(words.count("INCONCLUSIVE") / 2_000 - told.inconclusive) <= 0.03
+
+
+def test_effects_have_the_same_spread_of_pairs():
+    """So that one number, what pairs of launches differ by, says what a plan can tell."""
+    for effect in EFFECTS:
+        logs = simulate_logs(
+            np.random.default_rng(3), trials=TRIALS, pairs=5, efficiency=0.87, effect=effect
+        )
+        assert logs.std() == pytest.approx(0.01 * math.sqrt(2), rel=0.03)
 
 
 def test_more_pairs_tell_more():

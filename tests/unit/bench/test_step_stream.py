@@ -49,6 +49,8 @@ def test_nodes_alone_are_a_job_each(tmp_path):
         "x" * 200_000 + "\n",
         "\x00\xff\n",
         line(step=1e400),
+        line(step=10**400),
+        line(step_seconds=1e308),
     ],
 )
 def test_what_is_no_step_is_counted_and_left_out(tmp_path, wrong):

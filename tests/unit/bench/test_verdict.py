@@ -2,6 +2,9 @@ import contextlib
 import copy
 import hashlib
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -45,13 +48,15 @@ GUARD = [{"name": "G3", "ok": False, "value": 4.1, "limit": 3.0}]
         ({"wrong_elements": 1}, "FAIL", "wrong elements"),
         ({"pairs": [*make()["pairs"], pair(3, None, status="failed")]}, "FAIL", "failed pairs"),
         ({"transport": {"declared": "IB", "observed": "Socket"}}, "FAIL", "transport"),
-        ({"guards": GUARD}, "INVALID", "guard G3: found 4.1, limit 3.0"),
+        ({"guards": GUARD}, "INVALID", "guard G3: found 4.1, limit 3"),
         ({"guards": GUARD, "pairs": SLOW}, "INVALID", "guard G3"),
         ({"guards": GUARD, "wrong_elements": 1}, "FAIL", "wrong elements"),
         ({"pairs": make()["pairs"][:2]}, "INVALID", "pairs: found 2"),
         ({"pairs": []}, "INVALID", "pairs: found 0"),
         ({"pairs": [pair(n, 20.6 + n / 10) for n in range(3)]}, "INVALID", "above 1.02"),
         ({"pairs": WIDE}, "INCONCLUSIVE", "between"),
+        ({"transport": {"declared": "ib", "observed": None}}, "FAIL", "nothing proves"),
+        ({"guards": [GUARD[0] | {"name": "a\n\x1b[31m" + "b" * 200}]}, "INVALID", "guard a??[31m"),
     ],
 )
 def test_each_clause_decides(changes, word, clause):
@@ -97,7 +102,60 @@ def test_people_read_the_efficiency_with_its_bounds(tmp_path, capsys):
     assert main(["gate", str(path)]) == 0
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("PASS: low")
-    assert "E_node(2) = 90.2% (95 % bounds 88.9% and 91.5%), target 85%, 3 pairs" in second
+    assert "E_node(2) = 90.2% (95 % bounds 88.9% and 91.5%), target 0.85, 3 pairs" in second
+
+
+def test_exactly_the_target_is_reached(tmp_path):
+    """Equal pairs have no spread, and rounding in a logarithm is no efficiency."""
+    for target in (0.7, 0.8, 0.85, 0.9, 0.95):
+        for rate in (97.3, 10.0, 123.4):
+            pairs = [pair(n, 2 * rate * target, alone=(rate, rate)) for n in range(3)]
+            plan = make()["plan"] | {"target": target}
+            assert judge(make(pairs=pairs, plan=plan)).word == "PASS", (target, rate)
+
+
+def test_102_percent_is_not_above_it():
+    """The same for the other limit."""
+    pairs = [pair(n, 2 * 97.3 * 1.02, alone=(97.3, 97.3)) for n in range(3)]
+    assert judge(make(pairs=pairs)).word == "PASS"
+
+
+def test_a_spread_beyond_all_numbers_has_no_bounds(tmp_path, capsys):
+    """Rates that no job has are judged all the same, and JSON has no infinity."""
+    pairs = [pair(0, 1.0, alone=(1e18, 1e18)), *(pair(n, 1e18, alone=(1.0, 1.0)) for n in (1, 2))]
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(make(pairs=pairs)))
+    assert main(["gate", str(path), "--json"]) == 4
+    data = json.loads(capsys.readouterr().out)
+    assert (data["low"], data["high"]) == (None, None)
+    assert main(["gate", str(path)]) == 4
+    assert "no bounds from so few pairs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("command", "codes"), [("gate", {0}), ("explain", {0, 141})])
+def test_a_reader_that_has_gone_makes_no_other_verdict(command, codes, tmp_path):
+    """``gate … | head -0`` must not end with 1, which is FAIL."""
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(make()))
+    reading, writing = os.pipe()
+    os.close(reading)
+    argv = (sys.executable, "-m", "mpijob_bench", command, str(path))
+    with os.fdopen(writing, "wb") as closed:
+        done = subprocess.run(argv, stdout=closed, stderr=subprocess.PIPE, check=False)
+    assert done.returncode in codes
+    assert done.stderr == b""
+
+
+def test_a_full_disk_is_no_bug_of_ours(tmp_path):
+    """/dev/full takes nothing."""
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(make()))
+    argv = (sys.executable, "-m", "mpijob_bench", "gate", str(path))
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 78
+    assert "No space left" in done.stderr
+    assert "bug" not in done.stderr
 
 
 BAD = {
@@ -117,14 +175,24 @@ BAD = {
     ),
     "one order twice": (json.dumps(make(pairs=[pair(0, 18.0), pair(0, 18.0)])).encode(), "order"),
     "no plan": (json.dumps({k: v for k, v in make().items() if k != "plan"}).encode(), "plan"),
-    "infinite": (json.dumps(make()).replace("18.0", "1e999").encode(), "maximum"),
-    "huge": (json.dumps(make()).replace("18.0", "1" + "0" * 400).encode(), "maximum"),
+    "infinite": (json.dumps(make()).replace("18.0", "1e999").encode(), "beyond any"),
+    "huge": (json.dumps(make()).replace("18.0", "1" + "0" * 400).encode(), "401 digits"),
     "no ratio": (json.dumps(make(pairs=[pair(0, 1e18, alone=(5e-324, 5e-324))])).encode(), "ratio"),
     "a key twice": (json.dumps(make()).replace("{", '{"wrong_elements": 5, ', 1).encode(), "twice"),
     "a sweep from elsewhere": (json.dumps(make(comm={"fidelity": "emulated"})).encode(), "mix"),
     "a launch from elsewhere": (
         json.dumps(make(launches=[{"fidelity": "predicted"}])).encode(),
         "launches[0].fidelity",
+    ),
+    "half a character": (json.dumps(make(note="\ud800")).encode(), "JSON in UTF-8"),
+    "other text": (json.dumps(make()).encode("utf-16"), "JSON in UTF-8"),
+    "an emulated guard": (
+        json.dumps(make(guards=[GUARD[0] | {"fidelity": "emulated"}])).encode(),
+        "guards[0].fidelity",
+    ),
+    "too many pairs": (
+        json.dumps(make(pairs=[pair(n, 18.0) for n in range(10_001)])).encode(),
+        "10001 items",
     ),
     "emulated in secret": (json.dumps(make(emulation={"k": 200})).encode(), "emulation"),
 }
@@ -147,6 +215,16 @@ def test_a_missing_file_is_refused(tmp_path, capsys):
     """The same for a path that is none."""
     assert main(["gate", str(tmp_path / "none.json")]) == 65
     assert "No such file" in capsys.readouterr().err
+
+
+def test_what_is_no_file_is_refused_at_once(tmp_path, capsys):
+    """A named pipe would be waited for without end; a device has none."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path, "/dev/zero"):
+        assert main(["gate", str(path)]) == 65
+        assert "no regular file" in capsys.readouterr().err
+    assert main(["gate", ""]) == 65
+    assert "''" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("content", "code"), [(b"plan", 0), (b"other plan", 65)])

@@ -14,7 +14,10 @@ _SECRET = re.compile(
 )
 _SECRET_IN_URL = re.compile(r"://([^/@\s]*:[^/@\s]*|[^/@\s:]{16,})@")  # a long user is a token
 _SECRET_IN_HEADER = re.compile(r"(authorization\s*:\s*\w+\s+)\S+", re.IGNORECASE)
-_ASSIGNMENT = re.compile(r"(?P<name>-{0,2}[A-Za-z_][\w-]*)(?P<sign>[= ])(?P<value>[^\s=]\S*)")
+_ASSIGNMENT = re.compile(
+    r"(?P<name>\b[A-Za-z_][\w-]*|(?<!\w)--?[A-Za-z_][\w-]*)(?P<sign>=)(?P<value>[^\s=]\S*)"
+)
+_OPTION = re.compile(r"(?<!\S)(?P<name>--?[A-Za-z_][\w-]*)(?P<sign> +)(?P<value>[^\s-]\S*)")
 
 
 def is_secret(name: str) -> bool:
@@ -35,12 +38,9 @@ def masked_text(text: str) -> str:
     """
     text = _SECRET_IN_URL.sub(f"://{MASK}@", text)
     text = _SECRET_IN_HEADER.sub(rf"\g<1>{MASK}", text)
-    return _ASSIGNMENT.sub(_masked_assignment, text)
+    return _OPTION.sub(_masked_assignment, _ASSIGNMENT.sub(_masked_assignment, text))
 
 
 def _masked_assignment(found: re.Match[str]) -> str:
-    name, option = found["name"], found["name"].startswith("-")
-    named = is_secret(name.lstrip("-").replace("-", "_"))
-    if not named or (found["sign"] == " " and not option):
-        return found[0]
-    return f"{name}{found['sign']}{MASK}"
+    secret = is_secret(found["name"].lstrip("-").replace("-", "_"))
+    return f"{found['name']}{found['sign']}{MASK}" if secret else found[0]

@@ -69,7 +69,7 @@ def parse_json(data: bytes, *, path: str, remedy: str) -> object:
         problem = Problem(error.lineno, error.msg[0].lower() + error.msg[1:], "JSON, all of it")
         raise ResultError(path, [problem], remedy=remedy) from error
     except UnicodeError as error:
-        problem = Problem(0, error.reason, "JSON in UTF-8")
+        problem = Problem(0, str(error)[:_SHOWN_CHARACTERS], "JSON in UTF-8")
         raise ResultError(path, [problem], remedy=remedy) from error
     except (ValueError, RecursionError) as error:  # NaN, a key twice, nested too deep
         problem = Problem(0, str(error)[:_SHOWN_CHARACTERS], "JSON")

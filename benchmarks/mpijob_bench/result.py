@@ -51,7 +51,7 @@ def write_result(path: str, result: Mapping[str, Any]) -> None:
 
     Raises:
         ResultError: if it is none.
-        OSError: if it cannot be written.
+        ConfigurationError: if it cannot be written.
     """
     data = format_document(result, path=path, remedy=_REMEDY)
     parse_result(data, path=path)

@@ -3,6 +3,7 @@
 Layer: reads the schema that comes with the package; imports documents and result.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -33,7 +34,7 @@ def write_whole_result(path: str, result: Mapping[str, Any]) -> None:
         ResultError: if it is none; with every problem in it.
         ConfigurationError: if it cannot be written.
     """
-    check_sections(result, path=path)
+    check_sections(json.loads(json.dumps(result)), path=path)  # as it will be read
     write_result(path, result)
 
 

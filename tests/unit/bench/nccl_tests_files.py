@@ -88,5 +88,7 @@ OLD_TEXT = """\
      1048576        262144   float     sum   104.86   10.00   10.00  2e-07   105.00   10.00
      4194304       1048576   float     sum   419.43   10.00   10.00  2e-07   419.00   10.00
     16777216       4194304   float     sum   1677.7   10.00   10.00    N/A   1678.0   10.00
+# Out of bounds values : 0 OK
+# Avg bus bandwidth    : 10
 """
 """Of the time before 2.13: no root, no name of the test, an error in place of a count."""

@@ -321,7 +321,7 @@ def test_a_directory_that_cannot_be_written_is_said(tmp_path, capsys):
     write_results(tmp_path, Recipe(pairs=3, steps=0))
     (tmp_path / "file").write_text("")
     assert main(["report", str(tmp_path), "--out", str(tmp_path / "file" / "out")]) == 78
-    assert "--out DIR" in capsys.readouterr().err
+    assert "by --out" in capsys.readouterr().err
 
 
 def luminance(colour):

@@ -63,7 +63,7 @@ def test_a_shipped_profile_is_valid_complete_and_labelled(name):
         (changed(batch_size=0), "$.batch_size"),
         (changed(fidelity="guessed"), "$.fidelity"),
         (changed(forward_seconds=-1), "$.forward_seconds"),
-        (changed(forward_seconds=float("nan")), "not finite"),
+        (changed(forward_seconds=float("nan")), "NaN, which is no number"),
         (changed(backward_seconds=0.3), "after backward_seconds"),
         (changed(gradients=[]), "$.gradients"),
         (changed(gradients=[{"name": "a"}]), "$.gradients[0]"),

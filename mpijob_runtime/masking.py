@@ -4,20 +4,23 @@ Layer: bottom, pure; imports nothing of ours.
 """
 
 import re
+from collections.abc import Iterator
 
 MASK = "********"
 
 _SECRET = re.compile(
-    r"TOKEN(?!IZ|S_PER)|SECRET|PASS(W|PHRASE|_|$)|PWD$|CREDENTIAL|AUTH(?!OR(?!IZ))|(API|ACCESS|PRIVATE)_?KEY"
-    r"|_KEY$|_PAT$",
+    r"TOKEN(?!IZ|S|_IDS?$)|(API|ACCESS)_?TOKENS|SECRET|PASS(W|PHRASE|_|$)|PWD$|CREDENTIAL"
+    r"|AUTH(?!OR(?!IZ))|(API|ACCESS|PRIVATE)_?KEY|_KEY$|_PAT$",
     re.IGNORECASE,
 )
-_SECRET_IN_URL = re.compile(r"://([^/@\s]*:[^/@\s]*|[^/@\s:]{16,})@")  # a long user is a token
-_SECRET_IN_HEADER = re.compile(r"(authorization\s*:\s*\w+\s+)\S+", re.IGNORECASE)
-_ASSIGNMENT = re.compile(
-    r"(?P<name>\b[A-Za-z_][\w-]*|(?<!\w)--?[A-Za-z_][\w-]*)(?P<sign>=)(?P<value>[^\s=]\S*)"
+_IN_URL = re.compile(r"://([^/@\s:]*:[^/@\s]*|[^/@\s:]{16,})@")  # a long user is a token
+_IN_HEADER = re.compile(r"(authorization[\"']?\s*:\s*[\"']?)(?:\w+ +)?\S+", re.IGNORECASE)
+_NAMED = re.compile(
+    r"(?<![\w-])(?P<dashes>-{0,2})(?P<name>[A-Za-z_][\w-]*)(?P<sign>=|[\"']\s*:\s*|[ ]+(?!-))"
 )
-_OPTION = re.compile(r"(?<!\S)(?P<name>--?[A-Za-z_][\w-]*)(?P<sign> +)(?P<value>[^\s-]\S*)")
+"""``NAME=``, ``--name=``, ``--name `` and ``"name": ``, up to the value."""
+
+_VALUE = re.compile(r"\"[^\"]*\"?|'[^']*'?|\S+")
 
 
 def is_secret(name: str) -> bool:
@@ -33,14 +36,21 @@ def shown_value(name: str, value: str | None) -> str | None:
 def masked_text(text: str) -> str:
     """Return a text without the secrets in it that can be told.
 
-    Passwords in URLs, the words of an Authorization header, and values of what is named
-    like a secret: ``--token=x``, ``--token x``, ``HF_TOKEN=x``.
+    Passwords in URLs, what an Authorization header says, and values of what is named like a
+    secret: ``--token=x``, ``--token x``, ``HF_TOKEN=x``, ``"token": "x"``.
     """
-    text = _SECRET_IN_URL.sub(f"://{MASK}@", text)
-    text = _SECRET_IN_HEADER.sub(rf"\g<1>{MASK}", text)
-    return _OPTION.sub(_masked_assignment, _ASSIGNMENT.sub(_masked_assignment, text))
+    text = _IN_URL.sub(f"://{MASK}@", text)
+    text = _IN_HEADER.sub(rf"\g<1>{MASK}", text)
+    return "".join(_masked_values(text))
 
 
-def _masked_assignment(found: re.Match[str]) -> str:
-    secret = is_secret(found["name"].lstrip("-").replace("-", "_"))
-    return f"{found['name']}{found['sign']}{MASK}" if secret else found[0]
+def _masked_values(text: str) -> Iterator[str]:
+    place = 0
+    for found in _NAMED.finditer(text):
+        prose = found["sign"].isspace() and not found["dashes"]
+        if found.start() < place or prose or not is_secret(found["name"].replace("-", "_")):
+            continue
+        if value := _VALUE.match(text, found.end()):
+            yield text[place : found.end()] + MASK
+            place = value.end()
+    yield text[place:]

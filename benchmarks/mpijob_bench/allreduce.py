@@ -9,7 +9,7 @@ Layer: pure; imports numpy, and comm.summary for what is typical of iterations.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,11 @@ class Allreduce:
     sizes_bytes: tuple[int, ...] = ()
     seconds: tuple[float, ...] = ()
     speedup: float = 1.0
+
+    @property
+    def line(self) -> "Allreduce":
+        """The same by alpha and B alone, whatever was measured."""
+        return replace(self, sizes_bytes=(), seconds=())
 
     def cost_seconds(self, size_bytes: float, *, ranks: int | None = None) -> float:
         """Return the seconds of one allreduce.

@@ -17,6 +17,7 @@ from mpijob_bench.record import Launch
 from mpijob_bench.result import SCHEMA, Result
 from mpijob_bench.verdict import efficiency_interval, pair_efficiency
 
+_FEWEST_WITH_SLOW_ONE = 3
 _PACKAGES = ("mpijob-bench", "mpijob-runtime", "torch", "horovod", "mpi4py", "numpy")
 
 
@@ -158,11 +159,13 @@ def _guards(plan: Plan, launches: Sequence[Launch], *, done: int, wrong: int) ->
 def nominal_step_seconds(plan: Plan) -> float | None:
     """Return how long an emulated step takes that nothing holds up, by its profile.
 
-    None if there is no profile, or a loader's stalls, which come by chance, are injected.
+    None if there is no profile, a loader's stalls, which come by chance, are injected, or a slow
+    rank among so few that the typical one is slower as well.
     """
     if plan.emulation is None or plan.workload.kind != "profile":
         return None
-    if plan.emulation.inject.stall_seconds:
+    inject = plan.emulation.inject
+    if inject.stall_seconds or (inject.slow_share and plan.nodes < _FEWEST_WITH_SLOW_ONE):
         return None
     profile = read_profile(shipped(plan.workload.name))
     passes = (profile.forward_seconds + profile.backward_seconds) * (

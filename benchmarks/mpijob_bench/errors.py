@@ -14,10 +14,10 @@ class LaunchError(ConfigurationError):
 
 
 class NotLaunchedError(MpiJobError):
-    """A launch did not come about; ends with the launch's own exit code.
+    """A launch did not come about; ends with an exit code that is no verdict.
 
     Args:
-        exit_code: of ``mpijob-runtime launch``.
+        exit_code: one of ``mpijob-runtime launch``'s own.
         message: what it said.
     """
 

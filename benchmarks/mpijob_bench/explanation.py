@@ -4,7 +4,7 @@ Layer: imports attribution, forecast, predict, what_if, verdict.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from mpijob_bench.attribution import Attribution, Factor, attribute
@@ -44,6 +44,8 @@ class Explanation:
         attribution: points lost.
         forecast: what the prediction stands on.
         prediction: the model's, or None.
+        by_line: the efficiency it predicts by alpha and B alone, without what was measured for
+            sizes in between; or None.
         outcomes: of what-ifs.
     """
 
@@ -51,6 +53,7 @@ class Explanation:
     attribution: Attribution
     forecast: Forecast
     prediction: Prediction | None
+    by_line: float | None
     outcomes: tuple[Outcome, ...]
 
     @property
@@ -68,6 +71,7 @@ class Explanation:
             "attribution": [_term(asdict(term)) for term in self.attribution.terms],
             "missing": self.attribution.missing,
             "prediction": _prediction(self.prediction),
+            "efficiency_by_line": self.by_line,
             "difference": self.difference,
             "basis": self.forecast.basis,
             "what_if": [
@@ -95,7 +99,7 @@ def explain(
     if ground.setup is None:
         if wishes:
             raise UsageError(f"--what-if: {ground.basis}")
-        return Explanation(judge(result), attribute(_launches(result)), ground, None, ())
+        return Explanation(judge(result), attribute(_launches(result)), ground, None, None, ())
     setup = ground.setup
     changes = tuple(parse_change(wish, setup) for wish in wishes) or usual_changes(setup)
     return Explanation(
@@ -103,6 +107,7 @@ def explain(
         attribution=attribute(_launches(result)),
         forecast=ground,
         prediction=predict(setup),
+        by_line=predict(replace(setup, allreduce=setup.allreduce.line)).efficiency,
         outcomes=outcomes(setup, changes),
     )
 

@@ -16,12 +16,11 @@ from mpijob_bench.allreduce import allreduce_of
 from mpijob_bench.attribution import paired
 from mpijob_bench.documents import read_bytes
 from mpijob_bench.errors import ResultError
-from mpijob_bench.predict import Setup
+from mpijob_bench.plan import CYCLE_MS, FUSION_MB
+from mpijob_bench.predict import COMPRESSION_RATIO, Setup
 from mpijob_bench.profiles import Profile, shipped
 from mpijob_bench.profiles.profile import parse_profile
 from mpijob_runtime.errors import Problem
-
-_RATIO = {"none": 1.0, "fp16": 2.0, "bf16": 2.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +62,16 @@ def forecast(result: Mapping[str, Any], *, profile_file: str | None = None) -> F
     options = {
         key: value for key, value in (workload.get("options") or {}).items() if value is not None
     }
-    cycle = float(options.get("cycle_ms", 1.0)) / 1e3
+    cycle = float(options.get("cycle_ms", CYCLE_MS)) / 1e3
     setup = Setup(
         profile=profile,
         allreduce=allreduce,
-        ranks=allreduce.ranks,
+        ranks=_ranks(result) or allreduce.ranks,
         framework="horovod" if workload.get("framework") == "horovod" else "ddp",
         bucket_mb=options.get("bucket_mb"),
-        fusion_mb=float(options.get("fusion_mb", 128.0)),
+        fusion_mb=float(options.get("fusion_mb", FUSION_MB)),
         cycle_seconds=cycle * float(emulation.get("time_scale") or 1.0),
-        compression=_RATIO[options.get("compression", "none")],
+        compression=COMPRESSION_RATIO[options.get("compression", "none")],
         accumulation=int(options.get("accumulation", 1)),
         time_scale=scale,
         byte_scale=float(emulation.get("byte_scale") or 1.0),
@@ -123,6 +122,12 @@ def _time_scale(
     seconds = fmean(alone) / accumulation
     scale = seconds / profile.step_seconds
     return scale, f"{name}, its step stretched to the {seconds * 1e3:.1f} ms measured alone"
+
+
+def _ranks(result: Mapping[str, Any]) -> int | None:
+    """Return how many ranks all nodes together have had."""
+    together = (one for _, _, one in paired(result.get("launches") or ()))
+    return max((int(one.get("ranks") or 0) for one in together), default=None)
 
 
 def _alone_seconds(result: Mapping[str, Any]) -> list[float]:

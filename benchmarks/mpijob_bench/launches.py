@@ -25,7 +25,8 @@ MARK = "bench"
 _GRACE_SECONDS = 40.0  # more than a launch takes to end its ranks
 _LONGEST_LINE_BYTES = 4 << 20
 _NOTHING_RAN = ("not_started", "preempted")
-_LAUNCHERS_OWN = (64, 69, 70, 75, 76, 78, 127)  # docs/reference.md, exit codes
+_TRY_AGAIN = 75
+_LAUNCHERS_OWN = (64, 69, 70, _TRY_AGAIN, 76, 78, 127)  # docs/reference.md, exit codes
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +72,29 @@ class Launched:
         """
         if self.ok:
             return True
-        failed = self.report.get("first_failure") or {}
-        of_a_rank = failed.get("exit_code") is not None or failed.get("signal") is not None
         if self.report.get("outcome") in _NOTHING_RAN:
             return False
-        return of_a_rank or self.exit_code not in _LAUNCHERS_OWN
+        failed = self.report.get("first_failure")
+        if failed is None and self.exit_code == _TRY_AGAIN:  # without a lost host: it hung
+            return self._all_started
+        of_a_rank = failed and (failed.get("exit_code"), failed.get("signal")) != (None, None)
+        return bool(of_a_rank) or self.exit_code not in _LAUNCHERS_OWN
+
+    @property
+    def _all_started(self) -> bool:
+        size = self.report.get("world_size")
+        return size is not None and self.report.get("ranks_started") == size
 
     def check_came_about(self, what: str) -> None:
         """Refuse a launch that says nothing: hosts not ready, a wrong setting, a host taken.
 
         Raises:
-            NotLaunchedError: it is to do again.
+            NotLaunchedError: it is to do again. Its exit code is the launcher's own, or 75 in
+                place of mpirun's, which would pass for a verdict.
         """
         if not self.came_about:
-            raise NotLaunchedError(self.exit_code, f"{what}: {self.reason}")
+            code = self.exit_code if self.exit_code in _LAUNCHERS_OWN else _TRY_AGAIN
+            raise NotLaunchedError(code, f"{what}: {self.reason}")
 
     @property
     def reason(self) -> str:

@@ -24,6 +24,12 @@ Fidelity = Literal["measured", "emulated"]
 
 TARGET = 0.85
 NODES = 8
+FUSION_MB = 128.0
+"""Horovod 0.28.1's default fusion threshold, in MiB."""
+
+CYCLE_MS = 1.0
+"""Horovod 0.28.1's default cycle time."""
+
 PAIRS = 7
 """Half as wide an interval as 3 pairs have; benchmark-method: power in power.py."""
 
@@ -36,8 +42,8 @@ class Options:
         bucket_mb: DDP's bucket_cap_mb, in MiB. Its default is 25, with a first bucket of 1.
         gradient_as_bucket_view: DDP's.
         compression: of gradients on their way.
-        fusion_mb: HOROVOD_FUSION_THRESHOLD, in MiB; Horovod 0.28.1's default is 128.
-        cycle_ms: HOROVOD_CYCLE_TIME; its default is 1.
+        fusion_mb: HOROVOD_FUSION_THRESHOLD, in MiB; its default is FUSION_MB.
+        cycle_ms: HOROVOD_CYCLE_TIME; its default is CYCLE_MS.
         accumulation: micro-steps of a step; only the last one reduces.
     """
 

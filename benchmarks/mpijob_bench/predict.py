@@ -14,22 +14,25 @@ The serial channel that starts each bucket as soon as it can is this maximum (ma
 Compression divides what is sent; its own time is not in the model, nor is what communication
 takes from compute, so the prediction is an upper bound.
 
-Layer: pure; imports numpy, scipy, profiles, buckets and allreduce.
+Layer: pure; imports numpy, scipy, plan, profiles, buckets and allreduce.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Literal
 
 import numpy as np
 from scipy import stats
 
 from mpijob_bench.allreduce import Allreduce
 from mpijob_bench.buckets import MIB, Transfer, ddp_buckets, horovod_transfers, serial
+from mpijob_bench.plan import CYCLE_MS, FUSION_MB, Framework
 from mpijob_bench.profiles import Profile
 
-Framework = Literal["ddp", "horovod"]
+COMPRESSION_RATIO: Mapping[str, float] = {"none": 1.0, "fp16": 2.0, "bf16": 2.0}
+"""Bytes of a gradient in fp32 / bytes that are sent."""
+
 _WIDEST = 9.0  # standard deviations; beyond is less than 1e-18
 _POINTS = 20_001
 
@@ -60,8 +63,8 @@ class Setup:
     ranks: int
     framework: Framework = "ddp"
     bucket_mb: float | None = None
-    fusion_mb: float = 128.0
-    cycle_seconds: float = 1e-3
+    fusion_mb: float = FUSION_MB
+    cycle_seconds: float = CYCLE_MS / 1e3
     compression: float = 1.0
     accumulation: int = 1
     batch_scale: float = 1.0

@@ -58,6 +58,23 @@ def write_result(path: str, result: Mapping[str, Any]) -> None:
     write_whole(path, data)
 
 
+def with_comm(result: Result, comm: Mapping[str, Any], *, path: str) -> Result:
+    """Return a result with another sweep over collectives.
+
+    Args:
+        result: that was read.
+        comm: the document of the sweep.
+        path: of its file, for errors.
+
+    Raises:
+        ResultError: if the sweep is of another fidelity: a prediction does not mix them either.
+    """
+    changed = {**result, "comm": comm}
+    if problems := [*_one_fidelity(changed)]:
+        raise _wrong(path, problems)
+    return changed
+
+
 def check_plan(result: Result, plan_file: str, *, path: str) -> None:
     """Check that a result is of the plan in a file, by the hash of the file's bytes.
 

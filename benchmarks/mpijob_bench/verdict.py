@@ -30,7 +30,6 @@ MOST_EFFICIENCY = 1.02
 _ROUNDING = 1e-12
 """Relative; exp(mean(log E)) of equal pairs is not to the last bit what each of them is."""
 
-_LARGEST_EXPONENT = 700.0
 _SHOWN_CHARACTERS = 80
 
 EXIT_CODES: Mapping[Word, int] = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 3, "INVALID": 4}
@@ -111,7 +110,10 @@ def efficiency_interval(efficiencies: Sequence[float]) -> Interval:
 
 def exp_or_infinite(log: float) -> float:
     """Return e to a power, infinite where that is beyond any float."""
-    return math.exp(log) if log < _LARGEST_EXPONENT else math.inf
+    try:
+        return math.exp(log)
+    except OverflowError:
+        return math.inf
 
 
 def log_bounds(logs: NDArray[np.float64]) -> tuple[Any, Any, Any]:

@@ -6,11 +6,10 @@ Layer: pure; imports errors, predict.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from mpijob_bench.predict import Prediction, Setup, predict
+from mpijob_bench.predict import COMPRESSION_RATIO, Prediction, Setup, predict
 from mpijob_runtime.errors import UsageError
 
 BUCKETS_MB = (5.0, 10.0, 25.0, 50.0, 100.0)
-_BITS_RATIO = {"none": 1.0, "fp16": 2.0, "bf16": 2.0}
 _LARGEST = 1e6
 _KEYS = "compression, accumulation, bandwidth, batch, bucket_mb, fusion_mb"
 
@@ -96,8 +95,8 @@ def parse_change(text: str, setup: Setup) -> Change:
 
 
 def _changed(setup: Setup, key: str, value: str, text: str) -> Setup:
-    if key == "compression" and value in _BITS_RATIO:
-        return replace(setup, compression=_BITS_RATIO[value])
+    if key == "compression" and value in COMPRESSION_RATIO:
+        return replace(setup, compression=COMPRESSION_RATIO[value])
     number = _number(value, text)
     match key:
         case "accumulation" if number == int(number):

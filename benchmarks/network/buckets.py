@@ -26,10 +26,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from job import PAYLOAD_SHARE, spread
+from job import spread
 from rich.console import Console
 from rich.table import Table
 
+from mpijob_bench.guards import PAYLOAD_SHARE
 from mpijob_local.links import (
     Bucket,
     choose_congestion_control,

@@ -11,9 +11,6 @@ from typing import Any
 
 Sample = Mapping[str, Any]
 
-PAYLOAD_SHARE = 1448 / 1514
-"""Of an Ethernet frame as tc counts it: 1500 bytes with 52 of IP, TCP and timestamps, 14 around."""
-
 
 def run_job(
     name: str,

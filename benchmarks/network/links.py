@@ -12,10 +12,11 @@ frames leave of the nominal rate.
 import argparse
 from collections import defaultdict
 
-from job import PAYLOAD_SHARE, read_program, run_job, spread
+from job import read_program, run_job, spread
 from rich.console import Console
 from rich.table import Table
 
+from mpijob_bench.guards import PAYLOAD_SHARE
 from mpijob_local.rates import format_rate, parse_rate
 
 

@@ -15,10 +15,11 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from job import PAYLOAD_SHARE, Sample, read_program, run_job, spread
+from job import Sample, read_program, run_job, spread
 from rich.console import Console
 from rich.table import Table
 
+from mpijob_bench.guards import PAYLOAD_SHARE
 from mpijob_local.rates import format_rate, parse_rate
 
 BYTES = 25_000_000

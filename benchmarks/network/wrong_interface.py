@@ -17,10 +17,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from job import PAYLOAD_SHARE, Sample, read_program, run_job, spread
+from job import Sample, read_program, run_job, spread
 from rich.console import Console
 from rich.table import Table
 
+from mpijob_bench.guards import PAYLOAD_SHARE
 from mpijob_local.rates import parse_rate
 
 NAMES = {"gloo": "Gloo", "mpi": "Open MPI"}

@@ -12,14 +12,15 @@ hold.
 
 import argparse
 import itertools
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from mpijob_bench.emulation import run_to_its_end
 from mpijob_bench.explanation import explain
 from mpijob_bench.profiles.profile import read_profile, shipped
+from mpijob_bench.run_command import RESULT
 from mpijob_bench.sections import read_whole_result
 from mpijob_local.rates import parse_rate
 
@@ -95,27 +96,28 @@ def run(cell: Cell, out: Path, common: tuple[str, ...]) -> None:
     Raises:
         SystemExit: it could not be run.
     """
-    code = subprocess.run(cell.argv(out, common), check=False).returncode
+    code = run_to_its_end(cell.argv(out, common), "")
     if code not in _VERDICTS:
         sys.exit(f"{cell.directory}: ended with {code}; the same command goes on")
 
 
 def row(cell: Cell, out: Path) -> str:
     """Return a cell as a line of the table, or say that it was not run."""
-    path = out / cell.directory / "result.json"
+    path = out / cell.directory / RESULT
     head = f"| {cell.profile} | {cell.network} | {cell.framework} | {cell.time_scale} |"
     if not path.exists():
-        return f"{head} not run | | | | |"
+        return f"{head} not run | | | | | |"
     result = read_whole_result(str(path))
     found = explain(result)
     interval, predicted = found.verdict.interval, found.prediction
     broken = ", ".join(guard["name"] for guard in result["guards"] if not guard["ok"])
     if interval is None:
-        return f"{head} no good pair | | | | {found.verdict.clause} |"
+        return f"{head} no good pair | | | | | {found.verdict.clause} |"
     shown = f"{interval.efficiency:.1%} | {interval.low:.1%} to {interval.high:.1%}"
     model = f"{predicted.efficiency:.1%}" if predicted else "none"
+    line = f"{found.by_line:.1%}" if found.by_line else "none"
     away = f"{100 * found.difference:+.1f}" if found.difference is not None else ""
-    return f"{head} {shown} | {model} | {away} | {broken or 'all hold'} |"
+    return f"{head} {shown} | {line} | {model} | {away} | {broken or 'all hold'} |"
 
 
 def main() -> None:
@@ -134,7 +136,7 @@ def main() -> None:
         if not arguments.show:
             print(f"cell {number} of {len(wanted)}: {cell.directory}", file=sys.stderr)
             run(cell, arguments.out, common)
-    columns = ("profile", "network", "framework", "D", "E", "bounds", "model", "model - E")
+    columns = ("profile", "network", "framework", "D", "E", "bounds", "alpha and B", "model", "model - E")
     print("|", " | ".join((*columns, "guards that do not hold")), "|")
     print("|" + "---|" * (len(columns) + 1))
     for cell in wanted:

@@ -75,6 +75,7 @@ def block(asked: Asked, name: str) -> float:
         read_profile(shipped(asked["profile"])),
         emulation,
         rank=dist.get_rank(),
+        ranks=dist.get_world_size(),
         seed=asked["seed"] * 1000 + asked["round"],
     )
     computing.expect(dist.get_world_size())

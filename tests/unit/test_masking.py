@@ -69,6 +69,13 @@ def test_a_password_in_an_address_is_masked_whatever_the_name(value):
         "run --token hunter2",
         "HF_TOKEN=hunter2 python train.py",
         "https://ghp_hunter2hunter2@store/x",
+        "run --env=HF_TOKEN=hunter2 x",
+        "https://store/x?a=b&api_key=hunter2",
+        "sbatch --export=ALL,HF_TOKEN=hunter2",
+        "curl -H Authorization: hunter2 --epochs 3",
+        "headers {'Authorization': 'Bearer hunter2'}",
+        '{"user": "me", "password": "my hunter2"}',
+        "run --password='my hunter2' x",
     ],
 )
 def test_secrets_inside_of_a_text_are_masked(text):
@@ -78,7 +85,13 @@ def test_secrets_inside_of_a_text_are_masked(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["epochs=3 lr = 0.1", "the token was wrong", "--tokens-per-step 8192"]
+    "text",
+    [
+        "epochs=3 lr = 0.1",
+        "the token was wrong",
+        "--tokens-per-step 8192",
+        "max_tokens=4096 pad_token_id=0",
+    ],
 )
 def test_what_only_sounds_like_a_secret_is_shown(text):
     """Prose, and options of other names."""
@@ -89,3 +102,9 @@ def test_what_only_sounds_like_a_secret_is_shown(text):
 def test_an_address_without_a_password_is_shown(value):
     """Ports and plain user names are no secrets."""
     assert shown_value("STORE", value) == value
+
+
+@pytest.mark.parametrize("piece", ["a-", "://a:", "a=", "a ", "--a ", "'a': ", '"', "authorization "])
+def test_long_texts_take_no_longer_than_they_are_long(piece):
+    """A variable may have 128 KiB, and what a job says a megabyte: 50 times a text 50 times."""
+    assert masked_text(piece * 200_000) == piece * 200_000

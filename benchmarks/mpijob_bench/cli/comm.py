@@ -84,6 +84,7 @@ def command(*, imported: str | None, out: str, as_json: bool, **options: Any) ->
 
 def _import(path: str, target: Any, options: dict[str, Any]) -> dict[str, Any]:
     from mpijob_bench.comm.document import write_comm
+    from mpijob_bench.comm.measure import ITERATIONS
     from mpijob_bench.comm.nccl_tests import read_nccl_tests
     from mpijob_runtime.errors import UsageError
 
@@ -93,6 +94,9 @@ def _import(path: str, target: Any, options: dict[str, Any]) -> dict[str, Any]:
     )
     if target.exists() and target.samefile(path):
         message = f"--import {path}: found the file that is to be written, wanted to keep it"
+        raise UsageError(message, remedy="another --out")
+    if target.with_name(ITERATIONS).exists():
+        message = f"--out {target.parent}: found a sweep that was measured, wanted to keep it"
         raise UsageError(message, remedy="another --out")
     write_comm(str(target), comm)
     return comm

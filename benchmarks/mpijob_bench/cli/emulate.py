@@ -10,6 +10,7 @@ import click
 
 from mpijob_bench.cli.plan_options import (
     DESIGN,
+    LARGEST,
     PROFILES,
     REDUCING,
     Finite,
@@ -57,13 +58,13 @@ def _bits(_context: click.Context, _parameter: click.Parameter, text: str) -> fl
 )
 @click.option(
     "--k",
-    type=Finite(1),
+    type=Finite(1, LARGEST),
     metavar="K",
     help="Links are slower by it.  [default: as needed for 125 Mbit/s]",
 )
 @click.option(
     "--time-scale",
-    type=Finite(1),
+    type=Finite(1, LARGEST),
     default=8.0,
     show_default=True,
     metavar="D",

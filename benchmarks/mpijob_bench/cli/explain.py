@@ -30,7 +30,7 @@ Keys of --what-if: compression (fp16, bf16), accumulation (passes), bandwidth (t
     "--comm",
     "comm_file",
     metavar="FILE",
-    help="A sweep of allreduce (comm.json), instead of the result's own.",
+    help="A sweep of allreduce (comm.json) of the same fidelity, instead of the result's own.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON to stdout.")
 def command(
@@ -49,11 +49,12 @@ def command(
     """
     from mpijob_bench.comm.document import read_comm
     from mpijob_bench.explanation import explain
+    from mpijob_bench.result import with_comm
     from mpijob_bench.sections import read_whole_result
 
     found = read_whole_result(result)
     if comm_file:
-        found["comm"] = read_comm(comm_file)
+        found = with_comm(found, read_comm(comm_file), path=comm_file)
     explanation = explain(found, wishes=wishes, profile_file=profile_file)
     if as_json:
         click.echo(json.dumps(explanation.to_json()))

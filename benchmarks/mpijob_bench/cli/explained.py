@@ -75,6 +75,8 @@ def _show_prediction(console: Console, explanation: Explanation) -> None:
     line = f"  E = {found.efficiency:.1%}"
     if explanation.difference is not None:
         line += f", {100 * explanation.difference:+.1f} points from the measured one"
+    if explanation.by_line is not None:
+        line += f"; by alpha and B alone {explanation.by_line:.1%}"
     console.print(line)
     console.print(
         f"  a step of {found.alone_seconds * 1e3:.1f} ms alone, {found.exposed_seconds * 1e3:.1f}"

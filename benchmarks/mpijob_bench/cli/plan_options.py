@@ -12,7 +12,9 @@ from mpijob_runtime.errors import UsageError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-MOST_NODES, MOST_PAIRS, MOST_STEPS = 100_000, 1_000, 1_000_000  # as schema/scaleplan-1.json
+# as schema/scaleplan-1.json
+MOST_NODES, MOST_PAIRS, MOST_STEPS = 100_000, 1_000, 1_000_000
+LARGEST, SHORTEST_CYCLE_MS = 1e9, 1e-3
 
 
 class Finite(click.FloatRange):
@@ -42,16 +44,16 @@ _WORKLOAD = (
 _REDUCING = (
     click.option("--framework", type=click.Choice(("ddp", "horovod")), default="ddp",
                  show_default=True, help="Who reduces gradients."),
-    click.option("--bucket-mb", type=Finite(0, min_open=True), metavar="MIB",
+    click.option("--bucket-mb", type=Finite(0, LARGEST, min_open=True), metavar="MIB",
                  help="DDP's bucket_cap_mb.  [default: DDP's own: 25, the first one 1]"),
     click.option("--gradient-as-bucket-view", is_flag=True, help="DDP's flag."),
     click.option("--compression", type=click.Choice(("none", "fp16", "bf16")), default="none",
                  show_default=True, help="Of gradients on their way."),
-    click.option("--fusion-mb", type=Finite(0), metavar="MIB",
+    click.option("--fusion-mb", type=Finite(0, LARGEST), metavar="MIB",
                  help="HOROVOD_FUSION_THRESHOLD.  [default: Horovod's own, 128]"),
-    click.option("--cycle-ms", type=Finite(0, min_open=True), metavar="MS",
+    click.option("--cycle-ms", type=Finite(SHORTEST_CYCLE_MS, LARGEST), metavar="MS",
                  help="HOROVOD_CYCLE_TIME.  [default: Horovod's own, 1]"),
-    click.option("--accumulation", type=click.IntRange(1), default=1, show_default=True,
+    click.option("--accumulation", type=click.IntRange(1, MOST_STEPS), default=1, show_default=True,
                  metavar="N", help="Micro-steps of a step; the last one reduces."),
 )  # fmt: skip
 _DESIGN = (

@@ -49,7 +49,7 @@ def run_comm(
         NotLaunchedError: if it did not come about.
         ConfigurationError: if the directory cannot be written to.
     """
-    summary, log, raw = Summary(), out / LOG, out / ITERATIONS
+    summary, log, raw = Summary(), out / LOG, out / f"{ITERATIONS}.part"
 
     def take(line: Line) -> None:
         summary.take(line)
@@ -59,16 +59,20 @@ def run_comm(
         if told is not None:
             told(line, summary)
 
-    with writing(raw), raw.open("wb") as iterations:
-        launched = run_launch(comm_program(sweep), take, log=log, hosts=hosts, environ=environ)
-    launched.check_came_about("the sweep over collectives")
-    if not launched.ok:
-        message = f"the sweep over collectives failed: {launched.reason}"
-        raise LaunchError(message, remedy=f"see {log}")
-    if not summary.sizes:
-        raise LaunchError(_no_size(sweep, summary), remedy="smaller arrays, or more memory")
-    comm = summary.document(backend=sweep.backend, fidelity=fidelity, max_bytes=sweep.max_bytes)
-    write_comm(str(out / FILE), comm)
+    try:
+        with writing(raw), raw.open("wb") as iterations:
+            launched = run_launch(comm_program(sweep), take, log=log, hosts=hosts, environ=environ)
+        launched.check_came_about("the sweep over collectives")
+        if not launched.ok:
+            message = f"the sweep over collectives failed: {launched.reason}"
+            raise LaunchError(message, remedy=f"see {log}")
+        if not summary.sizes:
+            raise LaunchError(_no_size(sweep, summary), remedy="smaller arrays, or more memory")
+        comm = summary.document(backend=sweep.backend, fidelity=fidelity, max_bytes=sweep.max_bytes)
+        write_comm(str(out / FILE), comm)
+        raw.replace(out / ITERATIONS)
+    finally:
+        raw.unlink(missing_ok=True)  # of a sweep that did not end; an earlier one's stay
     return comm
 
 

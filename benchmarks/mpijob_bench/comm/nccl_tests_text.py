@@ -29,6 +29,7 @@ _DEVICE = re.compile(
     r"#\s*Rank\s+\d+(?:\s+Group\s+(?P<group>\d+))?\s+Pid\s+\d+\s+on\s+(?P<host>\S+)\s+"
     r"device\s+\d+\s+\[[^\]]*\]\s*(?P<name>.*)"
 )
+_OUT_OF_BOUNDS = re.compile(r"#\s*Out of bounds values\s*:\s*\d+\s+FAILED")
 _END = re.compile(r"#\s*Avg bus bandwidth")
 _ROW = re.compile(r"\d+\s+\d+\s+[a-z]\w*\s")
 
@@ -58,6 +59,11 @@ def parse_nccl_text(text: str, *, path: str, collective: str | None) -> NcclRun:
     check_rows(rows, path)
     if not any(_END.match(line) for line in lines):
         raise wrong(path, [Problem(len(lines), "the end", "a line '# Avg bus bandwidth' first")])
+    if any(_OUT_OF_BOUNDS.match(line) for line in lines) and not any(
+        row.wrong_elements for row in rows
+    ):
+        wanted = "wrong elements in some row"
+        raise wrong(path, [Problem(0, "FAILED", wanted, "Out of bounds values")])
     hosts = dict.fromkeys(match["host"] for match in devices)
     return NcclRun(collective, len(devices), tuple(hosts), devices[0]["name"] or None, "text", rows)
 

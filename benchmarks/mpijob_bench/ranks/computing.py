@@ -86,15 +86,18 @@ class ProfileComputing:
         profile: the moments and the sizes.
         emulation: the scales, jitter and faults.
         rank: whose gradients have values of their own, so that a wrong sum shows.
+        ranks: of the launch, whether they reduce together or not: they share this machine.
         seed: of jitter and stalls.
     """
 
-    def __init__(self, profile: Profile, emulation: Emulation, *, rank: int, seed: int) -> None:
+    def __init__(
+        self, profile: Profile, emulation: Emulation, *, rank: int, ranks: int, seed: int
+    ) -> None:
         be_punctual()
         self._emulation, self._profile, self._rank = emulation, profile, rank
         self._random = random.Random(f"{seed}-{rank}")
         self._late: list[float] = []
-        self.module = _Waiting(profile, emulation.byte_scale)
+        self.module = _Waiting(profile, emulation.byte_scale, skew=_SKEW * rank / ranks)
         self.samples = profile.batch_size
 
     def backward(self, wrapped: nn.Module) -> None:
@@ -158,8 +161,9 @@ def gradient_value(rank: int, world_size: int) -> float:
 class _Waiting(nn.Module):
     """Parameters of a profile's sizes, whose gradients come at its times."""
 
-    def __init__(self, profile: Profile, byte_scale: float) -> None:
+    def __init__(self, profile: Profile, byte_scale: float, *, skew: float) -> None:
         super().__init__()
+        self.skew = skew
         sizes = [max(1, round(gradient.elements / byte_scale)) for gradient in profile.gradients]
         # registered in the order of the forward pass, as a network's are
         self.tensors = [nn.Parameter(torch.zeros(size)) for size in sizes]
@@ -175,7 +179,6 @@ class _Waiting(nn.Module):
     def begin(self, moment: float, scale: float, rank: int) -> None:
         """Take note of when the backward pass begins and how long it lasts."""
         self.moment, self.scale = moment, scale
-        self.skew = _SKEW * self.ready[-1] * scale * rank / self.world_size
         self.late = []
         value = gradient_value(rank, self.world_size)
         if value not in self.values:
@@ -194,9 +197,9 @@ class _Waiting(nn.Module):
         Ranks are up to 1 % of the backward pass apart in it, so that not all nodes want the
         processors of this machine at the same moment; its end is the same for all.
         """
-        ready = self.moment + self.ready[group[-1]] * self.scale
-        last = group is self.groups[-1]
-        self.late.append(wait_until(ready if last else ready + self.skew))
+        end = self.ready[-1]
+        ready = min(self.ready[group[-1]] + self.skew * end, end)
+        self.late.append(wait_until(self.moment + ready * self.scale))
         return [self.gradients[index] for index in group]
 
 

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 
 import torch.distributed as dist
 
-from mpijob_bench.plan import Options
-
-_MIB = 1 << 20
+from mpijob_bench.buckets import MIB
+from mpijob_bench.plan import CYCLE_MS, FUSION_MB, Options
 
 
 def start_horovod(
@@ -59,11 +58,11 @@ def rendezvous_address(size: int, world_size: int) -> str:
 
 
 def tuning(options: Options, *, byte_scale: float, time_scale: float) -> dict[str, str]:
-    """Return Horovod's variables; without a wish its defaults of 128 MiB and 1 ms, scaled."""
-    fusion = 128.0 if options.fusion_mb is None else options.fusion_mb
-    cycle = 1.0 if options.cycle_ms is None else options.cycle_ms
+    """Return Horovod's variables; without a wish its defaults, scaled."""
+    fusion = FUSION_MB if options.fusion_mb is None else options.fusion_mb
+    cycle = CYCLE_MS if options.cycle_ms is None else options.cycle_ms
     return {
-        "HOROVOD_FUSION_THRESHOLD": str(round(fusion * _MIB / byte_scale)),
+        "HOROVOD_FUSION_THRESHOLD": str(round(fusion * MIB / byte_scale)),
         "HOROVOD_CYCLE_TIME": str(cycle * time_scale),
     }
 

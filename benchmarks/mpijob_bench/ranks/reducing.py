@@ -17,16 +17,12 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from mpijob_bench.buckets import BUCKET_BYTES, FIRST_BUCKET_BYTES, MIB
 from mpijob_bench.plan import Options
 from mpijob_bench.ranks.computing import Computing
 
 Mode = Literal["full", "local", "tiny"]
 MODES: tuple[Mode, ...] = ("full", "local", "tiny")
-
-_DDP_FIRST_MB, _DDP_BUCKET_MB = 1.0, 25.0  # DDP's defaults
-
-BUCKET_BYTES = int(_DDP_BUCKET_MB * (1 << 20))
-"""Of DDP's buckets by default."""
 
 Hook = Callable[[Any, dist.GradBucket], torch.futures.Future[Tensor]]
 
@@ -88,7 +84,8 @@ def bucket_arguments(bucket_mb: float | None, byte_scale: float) -> dict[str, An
         return {"bucket_cap_mb": bucket_mb / byte_scale}
     if byte_scale == 1:
         return {}
-    return {"bucket_cap_mb_list": [_DDP_FIRST_MB / byte_scale, _DDP_BUCKET_MB / byte_scale]}
+    caps = (FIRST_BUCKET_BYTES, BUCKET_BYTES)
+    return {"bucket_cap_mb_list": [cap / MIB / byte_scale for cap in caps]}
 
 
 def choose_hook(mode: Mode, compression: str) -> Hook | None:

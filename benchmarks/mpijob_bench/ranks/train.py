@@ -20,13 +20,13 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
+from mpijob_bench.buckets import BUCKET_BYTES
 from mpijob_bench.environment import shown_environment
 from mpijob_bench.plan import Plan, checked_plan
 from mpijob_bench.profiles.profile import Profile, read_profile, shipped
 from mpijob_bench.ranks.computing import Computing, NetworkComputing, ProfileComputing
 from mpijob_bench.ranks.counters import data_interface, read_counters
 from mpijob_bench.ranks.reducing import (
-    BUCKET_BYTES,
     MODES,
     DdpReducing,
     HorovodReducing,
@@ -110,7 +110,11 @@ class Blocks:
             return NetworkComputing(workload.name, size, batch=workload.batch, device=place.device)
         assert self._plan.emulation is not None
         computing = ProfileComputing(
-            self._profile, self._plan.emulation, rank=place.rank, seed=self._seed
+            self._profile,
+            self._plan.emulation,
+            rank=place.rank,
+            ranks=dist.get_world_size(),
+            seed=self._seed,
         )
         computing.expect(len(place.ranks))
         return computing

@@ -50,5 +50,5 @@ def _masked_item(key: str, item: Any) -> Any:  # noqa: ANN401 - any JSON
     if key == "argv" and isinstance(item, list):
         return masked_argv([str(word) for word in item])
     if isinstance(item, str):
-        return masked_text(shown_value(key, item) or "")
+        return MASK if item and is_secret(key) else masked_text(item)
     return masked(item)

@@ -1,7 +1,9 @@
 import json
+import os
 
 import numpy as np
 import pytest
+from nccl_tests_files import OLD_TEXT
 
 from mpijob_bench.cli import main
 from mpijob_bench.comm.bandwidth import COLLECTIVES, busbw_factor, steps
@@ -205,3 +207,30 @@ def test_a_wrong_option_is_refused_before_a_launch(argv, word, tmp_path, monkeyp
     err = capsys.readouterr().err
     assert word in err
     assert "Traceback" not in err
+
+
+def test_a_sweep_that_was_not_launched_leaves_an_earlier_one(tmp_path, monkeypatch, capsys):
+    """Every iteration of it is still there."""
+    program = tmp_path / "bin" / "mpijob-runtime"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\nexit 69\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+    out = tmp_path / "results"
+    out.mkdir()
+    (out / "comm.jsonl").write_text("{}\n")
+    assert main(["comm", "--out", str(out)]) == 69
+    assert (out / "comm.jsonl").read_text() == "{}\n"
+    assert not list(out.glob("*.part"))
+
+
+def test_an_import_does_not_replace_what_was_measured(tmp_path, capsys):
+    """Its iterations would stand beside a table of others."""
+    (tmp_path / "nccl.txt").write_text(OLD_TEXT)
+    (tmp_path / "comm.jsonl").write_text("{}\n")
+    argv = ["comm", "--import", str(tmp_path / "nccl.txt"), "--collective", "all_reduce"]
+    assert main([*argv, "--out", str(tmp_path)]) == 64
+    assert "another --out" in capsys.readouterr().err
+    assert not (tmp_path / "comm.json").exists()
+    assert main([*argv, "--out", str(tmp_path / "new")]) == 0
+    assert read_comm(str(tmp_path / "new" / "comm.json"))["ranks"] == 2

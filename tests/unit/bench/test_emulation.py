@@ -8,10 +8,12 @@ import sys
 import pytest
 
 from mpijob_bench.also import also_words
+from mpijob_bench.assemble import nominal_step_seconds
 from mpijob_bench.emulation import doubled, find_mpijob_local, scale
 from mpijob_bench.errors import LaunchError
 from mpijob_bench.manifest import CLAIM, RESULTS, emulated_job
-from mpijob_bench.plan import Plan, Workload
+from mpijob_bench.plan import Emulation, Inject, Plan, Workload
+from mpijob_bench.profiles import read_profile, shipped
 from mpijob_local.manifest import load_manifest
 
 PLAN = Plan(Workload("profile", "vgg16"), fidelity="emulated", emulation=scale(25e9, None, 8.0))
@@ -112,3 +114,21 @@ def test_what_is_shown_and_not_judged(also, words):
     assert [line.startswith(word) for line, word in zip(found, words, strict=True)] == [True] * len(
         words
     )
+
+
+@pytest.mark.parametrize(
+    ("nodes", "inject", "known"),
+    [
+        (8, Inject(), True),
+        (8, Inject(slow_share=0.2), True),
+        (2, Inject(slow_share=0.2), False),
+        (8, Inject(stall_seconds=0.05, stall_share=0.1), False),
+    ],
+)
+def test_the_nominal_step_is_the_profiles_unless_a_fault_changes_it(nodes, inject, known):
+    """Of eight nodes with a slow one the typical one is as fast as ever; of two it is not."""
+    emulation = Emulation(25e9, byte_scale=25.0, time_scale=8.0, inject=inject)
+    workload = Workload("profile", "resnet50")
+    plan = Plan(workload, fidelity="emulated", nodes=nodes, emulation=emulation)
+    step = read_profile(shipped("resnet50")).step_seconds
+    assert nominal_step_seconds(plan) == (pytest.approx(8 * step) if known else None)

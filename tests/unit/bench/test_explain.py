@@ -35,6 +35,45 @@ def test_the_prediction_never_looks_at_launches_of_several_nodes(tmp_path, capsy
     assert found[0] == found[1]
 
 
+def test_by_alpha_and_b_alone_what_was_measured_does_not_count(tmp_path, capsys):
+    """Sizes that take ten times the line's time change the prediction, and not the line's."""
+    found = []
+    for factor in (1, 10):
+        comm = result_of(Recipe())["comm"]
+        for row in comm["results"]:
+            row["seconds"] = {name: factor * value for name, value in row["seconds"].items()}
+        write_results(tmp_path, Recipe(steps=0, changes={"comm": comm}))
+        found.append(explained(tmp_path, capsys))
+    assert found[0]["efficiency_by_line"] == found[1]["efficiency_by_line"]
+    assert found[0]["prediction"]["efficiency"] > found[1]["prediction"]["efficiency"] + 0.01
+
+
+def sweep_of(directory, recipe):
+    """Write the sweep of another result and return its path."""
+    comm = result_of(recipe)["comm"] | {"schema": "comm/1", "fidelity": recipe.fidelity}
+    (directory / "comm.json").write_text(json.dumps(comm))
+    return str(directory / "comm.json")
+
+
+def test_another_sweep_predicts_for_the_ranks_of_the_result(tmp_path, capsys):
+    """A sweep of 16 ranks on the same network: 8 ranks have less to wait for."""
+    result = result_of(Recipe(steps=0, noise=0.0))
+    launches = [one | {"ranks": one["nodes"]} for one in result["launches"]]
+    write_results(tmp_path, Recipe(steps=0, noise=0.0, changes={"launches": launches}))
+    sweep = sweep_of(tmp_path, Recipe(nodes=16, noise=0.0))
+    own, other = explained(tmp_path, capsys), explained(tmp_path, capsys, "--comm", sweep)
+    wanted = own["prediction"]["efficiency"]
+    assert other["prediction"]["efficiency"] == pytest.approx(wanted, abs=0.002)
+
+
+def test_a_sweep_of_another_fidelity_is_refused(tmp_path, capsys):
+    """An emulation is slower than any network that was measured."""
+    write_results(tmp_path, Recipe(steps=0, fidelity="emulated"))
+    sweep = sweep_of(tmp_path, Recipe())
+    assert main(["explain", str(tmp_path / "result.json"), "--comm", sweep]) == 65
+    assert "fidelities do not mix" in capsys.readouterr().err
+
+
 def test_wishes_replace_the_usual_changes(tmp_path, capsys):
     """As they were written."""
     write_results(tmp_path, Recipe(steps=0))

@@ -72,6 +72,13 @@ def test_text_of_old_versions_needs_the_name():
     assert comm["results"][0]["algbw_bytes_per_second"] == pytest.approx(1e10, rel=1e-3)
 
 
+def test_text_that_failed_without_saying_where_is_refused():
+    """Versions without a count of wrong elements have one word for all."""
+    text = files.OLD_TEXT.replace("0 OK", "3 FAILED").encode()
+    with pytest.raises(ResultError, match="Out of bounds values"):
+        import_nccl_tests(text, collective="all_reduce")
+
+
 def broken(**changes):
     """Return a file with one row, changed."""
     return files.as_bytes(results=[files.result(4096, 20.0, 2, **changes)])

@@ -232,17 +232,18 @@ def test_a_program_that_does_not_tell_its_steps_ends_the_run(
 
 
 @pytest.mark.parametrize(
-    ("code", "told"),
+    ("code", "told", "ends_with"),
     [
-        (69, 'outcome="not_started", reason="no hosts"'),
-        (1, 'outcome="not_started", reason="mpirun ended with 1"'),
-        (75, 'outcome="preempted", reason="the pod was told to end"'),
-        (75, 'outcome="failed", reason="a host was lost", first_failure=dict(rank=1)'),
-        (76, 'outcome="failed", reason="ranks are elsewhere"'),
+        (69, 'outcome="not_started", reason="no hosts"', 69),
+        (1, 'outcome="not_started", reason="mpirun ended with 1"', 75),
+        (75, 'outcome="preempted", reason="the pod was told to end"', 75),
+        (75, 'outcome="failed", reason="a host was lost", first_failure=dict(rank=1)', 75),
+        (75, 'outcome="failed", reason="hung", ranks_started=2, world_size=4', 75),
+        (76, 'outcome="failed", reason="elsewhere", ranks_started=4, world_size=4', 76),
     ],
 )
 def test_a_launch_that_did_not_come_about_is_no_failed_pair(
-    code, told, out, tmp_path, monkeypatch, capsys
+    code, told, ends_with, out, tmp_path, monkeypatch, capsys
 ):
     """Hosts that were not ready say nothing of the job: the run ends so, and goes on later."""
     home = tmp_path / "bin"
@@ -251,22 +252,29 @@ def test_a_launch_that_did_not_come_about_is_no_failed_pair(
     path = home / "mpijob-runtime"
     text = path.read_text().replace("sys.exit(137)", f"sys.exit({code})")
     path.write_text(text.replace('outcome="failed", reason="rank 1 was killed"', told))
-    assert main(["run", "--out", str(out), *USER]) == code
+    assert main(["run", "--out", str(out), *USER]) == ends_with
     assert "the same command goes on" in capsys.readouterr().err
     assert record_of(out)[-1] == ("pair-0-together", "interrupted")
     assert main(["run", "--out", str(out)]) == 1
     assert [pair["status"] for pair in read_result(str(out / "result.json"))["pairs"]] == ["ok"] * 3
 
 
-def test_a_program_may_end_with_any_code(out, tmp_path, monkeypatch):
-    """69 of a rank's own is its failure, and not hosts that were not ready."""
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (69, "first_failure=dict(rank=1, exit_code=69, signal=None)"),
+        (75, "first_failure=None, ranks_started=4, world_size=4"),
+    ],
+    ids=["its own code", "a stall"],
+)
+def test_a_program_that_fails_is_not_tried_again(code, told, out, tmp_path, monkeypatch):
+    """69 of a rank's own is no host that was not ready, and ranks that hang have started."""
     home = tmp_path / "bin"
     home.mkdir()
     put_stand_in(home, monkeypatch, failing={4})
     path = home / "mpijob-runtime"
-    text = path.read_text().replace("sys.exit(137)", "sys.exit(69)")
-    failure = "first_failure=dict(rank=1, exit_code=69, signal=None)"
-    path.write_text(text.replace('reason="rank 1', f'{failure}, reason="rank 1'))
+    text = path.read_text().replace("sys.exit(137)", f"sys.exit({code})")
+    path.write_text(text.replace('reason="rank 1', f'{told}, reason="rank 1'))
     assert main(["run", "--out", str(out), *USER]) == 1
     assert read_result(str(out / "result.json"))["pairs"][0]["status"] == "failed"
 

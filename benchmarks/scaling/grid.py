@@ -8,14 +8,19 @@ cell is 8 launches of 60 steps and more, and all wants a machine that does nothi
 is 8 times as long, or half, a quarter, an eighth of that where steps are long, to spare hours.
 Prints a table in Markdown of what is there, prediction beside emulation, and the guards that do not
 hold.
+
+Results that were published with `--publish` lie in results/ beside this file. Their cells are shown
+and not run again, unless `--again` asks for it.
 """
 
 import argparse
 import itertools
+import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mpijob_bench.emulation import run_to_its_end
 from mpijob_bench.explanation import explain
@@ -32,6 +37,10 @@ TIME_SCALES = (8, 4, 2)
 LONGEST_STEP_SECONDS = 1.6
 """Of all nodes, as it runs: longer ones get a smaller time scale. 60 steps of 3 pairs, alone and
 together, then take some six minutes."""
+
+COLUMNS = ("profile", "network", "framework", "D", "E", "bounds", "alpha and B", "model",
+           "model - E", "guards that do not hold")  # fmt: skip
+PUBLISHED = Path(__file__).with_name("results")
 
 _VERDICTS = range(5)
 
@@ -101,16 +110,30 @@ def run(cell: Cell, out: Path, common: tuple[str, ...]) -> None:
         sys.exit(f"{cell.directory}: ended with {code}; the same command goes on")
 
 
+def published(cell: Cell) -> Path:
+    """Return where a cell's result is kept with this file."""
+    return PUBLISHED / f"{cell.directory}.json"
+
+
+def publish(cell: Cell, out: Path) -> None:
+    """Keep a cell's result with this file."""
+    result = read_whole_result(str(out / cell.directory / RESULT))
+    PUBLISHED.mkdir(exist_ok=True)
+    published(cell).write_text(json.dumps(result, separators=(",", ":")) + "\n", encoding="utf-8")
+
+
 def row(cell: Cell, out: Path) -> str:
     """Return a cell as a line of the table, or say that it was not run."""
-    path = out / cell.directory / RESULT
-    head = f"| {cell.profile} | {cell.network} | {cell.framework} | {cell.time_scale} |"
+    own = out / cell.directory / RESULT
+    path = own if own.exists() else published(cell)
+    head = f"| {cell.profile} | {cell.network} | {cell.framework} |"
     if not path.exists():
-        return f"{head} not run | | | | | |"
+        return f"{head} {cell.time_scale} | not run | | | | | |"
     result = read_whole_result(str(path))
+    head += f" {result['emulation']['time_scale']:g} |"
     found = explain(result)
     interval, predicted = found.verdict.interval, found.prediction
-    broken = ", ".join(guard["name"] for guard in result["guards"] if not guard["ok"])
+    broken = ", ".join(_shown(guard) for guard in result["guards"] if not guard["ok"])
     if interval is None:
         return f"{head} no good pair | | | | | {found.verdict.clause} |"
     shown = f"{interval.efficiency:.1%} | {interval.low:.1%} to {interval.high:.1%}"
@@ -118,6 +141,12 @@ def row(cell: Cell, out: Path) -> str:
     line = f"{found.by_line:.1%}" if found.by_line else "none"
     away = f"{100 * found.difference:+.1f}" if found.difference is not None else ""
     return f"{head} {shown} | {line} | {model} | {away} | {broken or 'all hold'} |"
+
+
+def _shown(guard: Mapping[str, Any]) -> str:
+    if guard["value"] is None:
+        return f"{str(guard['name']).partition('_')[0]} not measured"
+    return f"{guard['name']} ({guard['value']:.3g}, limit {guard['limit']:g})"
 
 
 def main() -> None:
@@ -128,17 +157,20 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS))
     parser.add_argument("--frameworks", nargs="+", default=["ddp", "horovod"])
     parser.add_argument("--show", action="store_true", help="print the table, run nothing")
+    parser.add_argument("--again", action="store_true", help="run published cells, too")
+    parser.add_argument("--publish", action="store_true", help="keep results beside this file")
     parser.add_argument("emulate", nargs="*", help="further options of emulate, after --")
     arguments = parser.parse_args()
     common = ("--pairs", "3", "--steps", "60", "--curve", "", *arguments.emulate)
     wanted = list(cells(arguments.profiles, arguments.networks, arguments.frameworks))
     for number, cell in enumerate(wanted, start=1):
-        if not arguments.show:
+        if not arguments.show and (arguments.again or not published(cell).exists()):
             print(f"cell {number} of {len(wanted)}: {cell.directory}", file=sys.stderr)
             run(cell, arguments.out, common)
-    columns = ("profile", "network", "framework", "D", "E", "bounds", "alpha and B", "model", "model - E")
-    print("|", " | ".join((*columns, "guards that do not hold")), "|")
-    print("|" + "---|" * (len(columns) + 1))
+        if arguments.publish and (arguments.out / cell.directory / RESULT).exists():
+            publish(cell, arguments.out)
+    print("|", " | ".join(COLUMNS), "|")
+    print("|" + "---|" * len(COLUMNS))
     for cell in wanted:
         print(row(cell, arguments.out))
 

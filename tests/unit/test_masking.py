@@ -104,7 +104,9 @@ def test_an_address_without_a_password_is_shown(value):
     assert shown_value("STORE", value) == value
 
 
-@pytest.mark.parametrize("piece", ["a-", "://a:", "a=", "a ", "--a ", "'a': ", '"', "authorization "])
+@pytest.mark.parametrize(
+    "piece", ["a-", "://a:", "a=", "a ", "--a ", "'a': ", '"', "authorization "]
+)
 def test_long_texts_take_no_longer_than_they_are_long(piece):
     """A variable may have 128 KiB, and what a job says a megabyte: 50 times a text 50 times."""
     assert masked_text(piece * 200_000) == piece * 200_000

@@ -232,7 +232,7 @@ def test_a_program_that_does_not_tell_its_steps_ends_the_run(
 
 
 @pytest.mark.parametrize(
-    ("code", "told", "ends_with"),
+    "case",
     [
         (69, 'outcome="not_started", reason="no hosts"', 69),
         (1, 'outcome="not_started", reason="mpirun ended with 1"', 75),
@@ -243,9 +243,10 @@ def test_a_program_that_does_not_tell_its_steps_ends_the_run(
     ],
 )
 def test_a_launch_that_did_not_come_about_is_no_failed_pair(
-    code, told, ends_with, out, tmp_path, monkeypatch, capsys
+    case, out, tmp_path, monkeypatch, capsys
 ):
     """Hosts that were not ready say nothing of the job: the run ends so, and goes on later."""
+    code, told, ends_with = case
     home = tmp_path / "bin"
     home.mkdir()
     put_stand_in(home, monkeypatch, failing={4})

@@ -60,7 +60,8 @@ class Allreduce:
         if wanted != self.ranks:
             now *= self._line(size_bytes, wanted) / self._line(size_bytes, self.ranks)
         faster = now - self._transfer(size_bytes, wanted) * (1 - 1 / self.speedup)
-        return max(faster, now / self.speedup)
+        latency = min(now, self._line(0, wanted))
+        return max(faster, now / self.speedup, latency)
 
     def _measured(self, size: float) -> float:
         line = self._line(size, self.ranks)

@@ -9,7 +9,8 @@ which are compute scaling, load balance, serialisation and transfer: the factors
 (https://co-design.pop-coe.eu/metrics/), with its simulation of an ideal network replaced by an
 experiment. All nodes have the same samples a step (weak scaling), so times are replaced by rates
 and the samples cancel. ``mean`` is then the harmonic mean of times, in t_A as in t_B: if every node
-is as fast in the job as alone, compute scaling is 1, however different the nodes are.
+is as fast in the job as alone, compute scaling is 1, however different the nodes are. ``max`` is of
+the node that is the slowest in the other pairs, so that noise is not taken for a slow node.
 
 Intervals are Student's t on the logs over pairs, as the gate's, with each bound at 95 % by itself
 (one-sided); low and high together are a two-sided 90 % interval.
@@ -23,11 +24,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mpijob_bench.verdict import log_bounds
 
 Factor = Literal["compute", "balance", "serialisation", "transfer"]
 FACTORS: tuple[Factor, ...] = ("compute", "balance", "serialisation", "transfer")
+Floats = NDArray[np.float64]
+
 _MODES = ("full", "local", "tiny")
 _NEXT_TO_NOTHING = 1e-9
 
@@ -93,14 +97,16 @@ def attribute(launches: Sequence[Mapping[str, Any]]) -> Attribution:
     Args:
         launches: ``result["launches"]``; failed and interrupted ones are left out.
     """
-    good, partial = [], 0
-    for number, alone, together in paired(launches):
-        if all(mode in together["modes"] for mode in _MODES):
-            good.append(pair_factors(number, alone, together))
-        else:
-            partial += 1
-    if not good:
+    pairs = [*paired(launches)]
+    whole = [pair for pair in pairs if all(mode in pair[2]["modes"] for mode in _MODES)]
+    partial = len(pairs) - len(whole)
+    if not whole:
         return Attribution(None, (), (), _why_nothing(partial))
+    rates = [_local_rates(together) for _, _, together in whole]
+    good = [
+        pair_factors(*pair, slowest=slowest_elsewhere(rates, place))
+        for place, pair in enumerate(whole)
+    ]
     missing = f"{partial} pairs have not all modes and are left out" if partial else ""
     mean_log = math.fsum(math.log(pair.efficiency) for pair in good) / len(good)
     terms = tuple(_term(name, good, mean_log) for name in FACTORS)
@@ -132,27 +138,48 @@ def paired(
             yield number, kinds["alone"], kinds["together"]
 
 
-def pair_factors(number: int, alone: Mapping[str, Any], together: Mapping[str, Any]) -> PairFactors:
+def slowest_elsewhere(rates: Sequence[Floats], place: int) -> int:
+    """Return the node that is the slowest in all pairs but one; of a single pair, in that.
+
+    The lowest of many noisy rates is below their mean even if no node is slower than the others, so
+    a pair that chose its own slowest would call noise load balance.
+
+    Args:
+        rates: of the nodes without communication, for each pair.
+        place: of the pair to leave out.
+    """
+    others = [found for number, found in enumerate(rates) if number != place] or rates
+    return int(np.log(others).mean(axis=0).argmin())
+
+
+def pair_factors(
+    number: int, alone: Mapping[str, Any], together: Mapping[str, Any], *, slowest: int
+) -> PairFactors:
     """Return the factors of one pair; the rates of all four modes must be above 0.
 
     Args:
         number: of the pair.
         alone: its launch of nodes by themselves.
         together: its launch with the modes full, local and tiny.
+        slowest: which node is the slowest (slowest_elsewhere).
     """
     rates_alone = np.asarray(alone["modes"]["full"]["samples_per_second"], dtype=float)
     modes = together["modes"]
-    rates_local = np.asarray(modes["local"]["samples_per_second"], dtype=float)
+    rates_local = _local_rates(together)
     tiny = float(modes["tiny"]["job_samples_per_second"])
     full = float(modes["full"]["job_samples_per_second"])
-    slowest = float(rates_local.min()) * len(rates_local)
+    slowest_rate = float(rates_local[slowest]) * len(rates_local)
     factors: dict[Factor, float] = {
         "compute": float(rates_local.sum() / rates_alone.sum()),
-        "balance": slowest / float(rates_local.sum()),
-        "serialisation": tiny / slowest,
+        "balance": slowest_rate / float(rates_local.sum()),
+        "serialisation": tiny / slowest_rate,
         "transfer": full / tiny,
     }
     return PairFactors(number, full / float(rates_alone.sum()), factors)
+
+
+def _local_rates(together: Mapping[str, Any]) -> Floats:
+    return np.asarray(together["modes"]["local"]["samples_per_second"], dtype=float)
 
 
 def points_per_log(log_efficiency: float) -> float:

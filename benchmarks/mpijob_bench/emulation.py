@@ -44,9 +44,13 @@ def scale(network_bits_per_second: float, k: float | None, time_scale: float) ->
 
 
 def doubled(plan: Plan, pairs: int) -> Plan:
-    """Return the plan at twice the scale: half the bytes over half the rate."""
+    """Return the plan at twice the scale: the same bytes over half the rate, in twice the time.
+
+    What a host adds to each message stays as it is, so it counts half as much: the very thing that
+    an emulation overstates.
+    """
     assert plan.emulation is not None
-    emulation = dataclasses.replace(plan.emulation, byte_scale=2 * plan.emulation.byte_scale)
+    emulation = dataclasses.replace(plan.emulation, time_scale=2 * plan.emulation.time_scale)
     return dataclasses.replace(plan, emulation=emulation, pairs=pairs, curve=Curve((), 0))
 
 

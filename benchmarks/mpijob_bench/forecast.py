@@ -119,8 +119,9 @@ def _time_scale(
     if not alone:
         return None, "no prediction: no step time of nodes alone"
     accumulation = ((result.get("workload") or {}).get("options") or {}).get("accumulation") or 1
-    seconds = fmean(alone) / accumulation
-    scale = seconds / profile.step_seconds
+    seconds = fmean(alone)
+    passes = accumulation * (profile.forward_seconds + profile.backward_seconds)
+    scale = seconds / (passes + profile.optimizer_seconds)
     return scale, f"{name}, its step stretched to the {seconds * 1e3:.1f} ms measured alone"
 
 

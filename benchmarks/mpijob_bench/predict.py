@@ -4,9 +4,9 @@ No training of several nodes enters, so it can be held against the measured effi
 channel sends the buckets in the order in which they get ready; with forward pass f, backward pass
 b, optimizer o, ready times r_k and costs c_k
 
-    t_1 = f + b + o
-    t_N = f + max(b, max over k of (r_k + sum of c_j for j >= k)) + o
-    E = a t_1 / (a t_1 + (t_N - t_1) + e_N sigma sqrt(a))
+    t_1 = a (f + b) + o
+    t_N = t_1 - b + max(b, max over k of (r_k + sum of c_j for j >= k))
+    E = t_1 / (t_N + e_N sigma sqrt(a))
 
 where a is the number of accumulated passes, sigma the standard deviation of a rank's compute from
 step to step, and e_N the expectation of the largest of N standard normals: all wait for the last.
@@ -111,13 +111,12 @@ def predict(setup: Setup) -> Prediction:
     profile = setup.profile
     passes = setup.time_scale * setup.batch_scale
     backward = profile.backward_seconds * passes
-    one = (profile.forward_seconds + profile.backward_seconds) * passes
-    one += profile.optimizer_seconds * setup.time_scale * setup.batch_scale
     timeline = transfers(setup) if setup.ranks > 1 else ()
     exposed = max((sent.end_seconds - backward for sent in timeline), default=0.0)
     exposed = max(exposed, 0.0)
     wait = expected_largest(setup.ranks) * setup.jitter_seconds * math.sqrt(setup.accumulation)
-    alone = setup.accumulation * one
+    alone = setup.accumulation * (profile.forward_seconds * passes + backward)
+    alone += profile.optimizer_seconds * setup.time_scale
     return Prediction(alone / (alone + exposed + wait), alone, exposed, wait, timeline)
 
 

@@ -15,7 +15,7 @@ from mpijob_bench.errors import LaunchError, ResultError
 from mpijob_bench.forecast import forecast
 from mpijob_bench.guards import prediction
 from mpijob_bench.interruption import terminated_as_interrupted
-from mpijob_bench.plan import Plan, parse_plan, plan_hash
+from mpijob_bench.plan import Inject, Plan, parse_plan, plan_hash
 from mpijob_bench.predict import predict
 from mpijob_bench.profiles.profile import read_profile, shipped
 from mpijob_bench.record import Launch, Record
@@ -167,7 +167,7 @@ def make_result(text: str, record: Record) -> Result:
     swept = any(one["kind"] == "comm" and one["status"] == "ok" for one in launches)
     sweep = read_comm(str(record.directory / COMM)) if swept else None
     result = assemble(plan, plan_hash(text), launches, sweep)
-    if plan.emulation is not None:
+    if plan.emulation is not None and plan.emulation.inject == Inject():  # faults are not in it
         setup = forecast(result).setup
         predicted = predict(setup).efficiency if setup else None
         result["guards"].append(prediction(efficiency(result), predicted))

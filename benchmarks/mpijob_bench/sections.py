@@ -55,6 +55,9 @@ def _together(found: Mapping[str, Any]) -> Iterator[Problem]:
         where = f"launches[{number}]"
         if launch["status"] != "ok":
             continue
+        if launch.get("pair") is not None and launch["nodes"] != found["plan"]["nodes"]:
+            wanted = f"the plan's {found['plan']['nodes']}, as in every pair"
+            yield Problem(0, str(launch["nodes"]), wanted, f"{where}.nodes")
         for name, mode in launch["modes"].items():
             rates = len(mode.get("samples_per_second") or ())
             if rates not in (0, launch["nodes"]):

@@ -5,7 +5,8 @@ r"""Inject known losses into an emulation and see whether the right bar moves by
 
 A run without any fault, and one with each, on the same profile and network. Prints the efficiency
 beside what the fault should make of the one without (see the functions below), the points that each
-bar has moved, the bar that should move, and the verdict. Goes on where it has stopped.
+bar has moved, the bar that should move, and the verdict without guard G5, which a second scale
+would take to know. Goes on where it has stopped.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from grid import NODES, Cell, run
 from mpijob_bench.explanation import TITLES, Explanation, explain
 from mpijob_bench.profiles.profile import read_profile, shipped
 from mpijob_bench.sections import read_whole_result
+from mpijob_bench.verdict import judge
 
 PROFILE, NETWORK, HALF, K = "resnet50", "25gbit", "12.5gbit", "200"
 SLOW, DELAY_SECONDS, STALL_SECONDS, STALL_SHARE = 0.2, 0.02, 0.05, 0.1
@@ -49,9 +51,9 @@ def unchanged(control: Explanation, _: Explanation) -> float:
 
 
 def slow_rank(control: Explanation, found: Explanation) -> float:
-    """All wait for one rank: N / (1 + s) nodes' work, of N - 1 + 1 / (1 + s) nodes alone."""
-    share = NODES / (1 + SLOW) / (NODES - 1 + 1 / (1 + SLOW))
-    return unchanged(control, found) * share
+    """All wait for one rank, and what was lost before comes on top; alone N - 1 are as fast."""
+    step = SLOW + 1 / unchanged(control, found)
+    return NODES / step / (NODES - 1 + 1 / (1 + SLOW))
 
 
 def half_rate(control: Explanation, found: Explanation) -> float:
@@ -109,7 +111,7 @@ def cell_of(name: str) -> Cell:
     return Cell(PROFILE, NETWORK, options=FAULTS[name].options, name=label)
 
 
-def row(name: str, found: Explanation, control: Explanation) -> Sequence[str]:
+def row(name: str, found: Explanation, control: Explanation, verdict: str) -> Sequence[str]:
     """Return a fault's line: the efficiency, what was expected, and what each bar has moved."""
     before = {term.name: term.points for term in control.attribution.terms}
     moved = [100 * (term.points - before[term.name]) for term in found.attribution.terms]
@@ -120,7 +122,7 @@ def row(name: str, found: Explanation, control: Explanation) -> Sequence[str]:
         f"{fault.expect(control, found):.1%}",
         *(f"{points:+.1f}" for points in moved),
         fault.bar or "none",
-        found.verdict.name,
+        verdict,
     )
 
 
@@ -132,7 +134,7 @@ def main() -> None:
     parser.add_argument("emulate", nargs="*", help="further options of emulate, after --")
     arguments = parser.parse_args()
     common = ("--pairs", "3", "--curve", "", "--double-pairs", "0", *arguments.emulate)
-    columns = ("fault", "E", "expected", *TITLES.values(), "bar to move", "verdict")
+    columns = ("fault", "E", "expected", *TITLES.values(), "bar to move", "verdict but for G5")
     print("|", " | ".join(columns), "|")
     print("|" + "---|" * len(columns))
     control = None
@@ -145,9 +147,12 @@ def main() -> None:
             if control is None:
                 sys.exit(f"{path}: not there; all other faults are held against it")
             continue
-        found = explain(read_whole_result(str(path)))
+        result = read_whole_result(str(path))
+        found = explain(result)
         control = control or found
-        print("|", " | ".join(row(name, found, control)), "|")
+        known = [guard for guard in result["guards"] if guard["value"] is not None]
+        verdict = judge({**result, "guards": known}).name
+        print("|", " | ".join(row(name, found, control, verdict)), "|")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@
 
 with the steps and factors of bandwidth.py. For allreduce by a ring that is
 2 (n - 1) alpha + 2 (n - 1) / n * s / B: alpha the time that each message costs whatever its size,
-B the bus bandwidth that large messages approach. A constant overhead of each call cannot be told
+B the bus bandwidth that large messages approach. Where latency and transfer overlap instead of adding
+up, no pair of parameters fits all sizes; so B is taken from the large ones and alpha from the small
+ones, and ``residual`` says how far the sum is off in between. A constant overhead of each call cannot be told
 from alpha with one number of ranks: alpha holds both, and ``overhead_seconds`` is 0.
 
 Layer: pure; imports bandwidth, numpy, scipy.
@@ -20,6 +22,8 @@ from mpijob_bench.comm.bandwidth import busbw_factor, steps
 
 FEWEST_SIZES = 3
 """Two parameters go through any two points; a third can disagree."""
+
+_LARGE, _FEWEST_LARGE = 2.0, 2  # times as long as the shortest; sizes for a slope
 
 
 class NotFittedError(ValueError):
@@ -61,6 +65,9 @@ class Fit:
 def fit(collective: str, ranks: int, size_bytes: Sequence[float], seconds: Sequence[float]) -> Fit:
     """Fit by least squares on the relative error, neither parameter below zero.
 
+    B comes from the sizes that take twice as long as the shortest or longer, alpha with that B from
+    the others; where not two sizes are so large, both from all.
+
     Args:
         collective: one of COLLECTIVES.
         ranks: how many took part, at least 2.
@@ -78,14 +85,26 @@ def fit(collective: str, ranks: int, size_bytes: Sequence[float], seconds: Seque
     measured = np.asarray(seconds, dtype=float)
     columns = _columns(collective, ranks, np.asarray(size_bytes, dtype=float))
     weighted = columns / measured[:, None]
-    scale = np.linalg.norm(weighted, axis=0)  # seconds beside bytes: the solver likes them alike
-    found, _ = nnls(weighted / scale, np.ones_like(measured))
-    alpha, inverse_bandwidth = found / scale
+    large = measured >= _LARGE * measured.min()
+    if large.sum() < _FEWEST_LARGE:
+        alpha, inverse_bandwidth = _solve(weighted)
+    else:
+        _, inverse_bandwidth = _solve(weighted[large])
+        counts, moved = weighted[~large].T
+        alpha = max(float(counts @ (1 - moved * inverse_bandwidth) / (counts @ counts)), 0.0)
     if inverse_bandwidth <= 0:
         raise NotFittedError("the times do not grow with the size: larger sizes are needed")
     errors = weighted @ np.array([alpha, inverse_bandwidth]) - 1
     residual = float(np.max(np.abs(errors)))
     return Fit(float(alpha), float(1 / inverse_bandwidth), 0.0, _r2(errors, measured), residual)
+
+
+def _solve(weighted: np.ndarray) -> tuple[float, float]:
+    """Return alpha and 1 / B of times that columns were divided by."""
+    scale = np.linalg.norm(weighted, axis=0)  # seconds beside bytes: the solver likes them alike
+    found, _ = nnls(weighted / scale, np.ones(len(weighted)))
+    alpha, inverse_bandwidth = found / scale
+    return float(alpha), float(inverse_bandwidth)
 
 
 def _columns(collective: str, ranks: int, size_bytes: np.ndarray) -> np.ndarray:

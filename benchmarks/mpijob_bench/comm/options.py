@@ -53,6 +53,8 @@ class Sweep:
 def sweep_sizes(sweep: Sweep, *, max_bytes: int, ranks: int) -> list[int]:
     """Return the sizes in bytes, each of which is a whole number of floats for each rank.
 
+    The last one is the largest that there may be.
+
     Args:
         sweep: what was asked for.
         max_bytes: what memory leaves of ``sweep.max_bytes``.
@@ -61,10 +63,12 @@ def sweep_sizes(sweep: Sweep, *, max_bytes: int, ranks: int) -> list[int]:
     share = ranks * ELEMENT_BYTES
     sizes = []
     size = sweep.min_bytes
-    while size <= max_bytes:
-        sizes.append(max(share, size // share * share))
+    while size < max_bytes:
+        sizes.append(size)
         size *= sweep.factor
-    return sorted(set(sizes))
+    if sweep.min_bytes <= max_bytes:
+        sizes.append(max_bytes)
+    return sorted({max(share, size // share * share) for size in sizes})
 
 
 def comm_program(sweep: Sweep) -> tuple[str, ...]:

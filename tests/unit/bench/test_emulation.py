@@ -36,8 +36,8 @@ def test_twice_the_scale_is_half_the_bytes_over_half_the_rate():
     """Times stay as they are."""
     again = doubled(PLAN, 1)
     assert again.emulation.link_bits_per_second == PLAN.emulation.link_bits_per_second / 2
-    assert again.emulation.byte_scale == 2 * PLAN.emulation.byte_scale
-    assert again.emulation.time_scale == PLAN.emulation.time_scale
+    assert again.emulation.byte_scale == PLAN.emulation.byte_scale
+    assert again.emulation.time_scale == 2 * PLAN.emulation.time_scale
     assert (again.pairs, again.curve.nodes) == (1, ())
 
 

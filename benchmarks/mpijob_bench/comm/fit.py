@@ -4,10 +4,11 @@
 
 with the steps and factors of bandwidth.py. For allreduce by a ring that is
 2 (n - 1) alpha + 2 (n - 1) / n * s / B: alpha the time that each message costs whatever its size,
-B the bus bandwidth that large messages approach. Where latency and transfer overlap instead of adding
-up, no pair of parameters fits all sizes; so B is taken from the large ones and alpha from the small
-ones, and ``residual`` says how far the sum is off in between. A constant overhead of each call cannot be told
-from alpha with one number of ranks: alpha holds both, and ``overhead_seconds`` is 0.
+B the bus bandwidth that large messages approach. Where latency and transfer overlap instead of
+adding up, no pair of parameters fits all sizes; so B is taken from the large ones and alpha from
+the small ones, and ``residual`` says how far the sum is off in between. A constant overhead of each
+call cannot be told from alpha with one number of ranks: alpha holds both, and
+``overhead_seconds`` is 0.
 
 Layer: pure; imports bandwidth, numpy, scipy.
 """

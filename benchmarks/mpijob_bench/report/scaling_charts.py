@@ -3,7 +3,6 @@
 Layer: imports matplotlib, canvas, palette, series, words.
 """
 
-import itertools
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
@@ -17,6 +16,7 @@ from mpijob_bench.report.words import percent, rate
 _HEIGHT = 330
 _MARK = 8
 _LEAST_GAP = 0.07
+_FAR_FROM_IDEAL = 0.9
 
 
 def throughput(found: Sequence[Point], model: Sequence[ModelPoint], *, stamp: str) -> Chart:
@@ -33,7 +33,11 @@ def throughput(found: Sequence[Point], model: Sequence[ModelPoint], *, stamp: st
             _bar(axes, point.nodes, point.rate_low, point.rate_high)
         rates = [one.rate for one in found]
         axes.plot(_nodes(found), rates, "o", color=sentinel("measured"), ms=_MARK)
-        _name(axes, last.nodes, last.rate_low or last.rate, rate(last.rate), above=False)
+        above = last.efficiency < _FAR_FROM_IDEAL and _is_above(
+            last.rate, model[-1].rate if model else None
+        )
+        bound = (last.rate_high if above else last.rate_low) or last.rate
+        _name(axes, last.nodes, bound, rate(last.rate), above=above)
         axes.set_xlim(0, last.nodes * 1.08)
         axes.set_ylim(0, top * 1.1)
         axes.yaxis.set_major_formatter(lambda value, _: rate(value) if value else "0")
@@ -62,12 +66,12 @@ def efficiency(
         axes.axhline(1.0, color=sentinel("ideal"), ls="--", lw=1.5)
         axes.axhline(target, color=sentinel("target"), lw=1.5)
         axes.text(
-            _widest_gap(_nodes(found)),
+            0.02 * nodes,
             target,
             f"target {percent(target, 0)}",
             color=sentinel("target"),
             fontweight="bold",
-            ha="center",
+            ha="left",
             va="bottom",
         )
         _model(axes, [(one.nodes, one.efficiency) for one in model])
@@ -75,7 +79,9 @@ def efficiency(
             _bar(axes, point.nodes, point.low, point.high)
         values = [one.efficiency for one in found]
         axes.plot(_nodes(found), values, "o", color=sentinel("measured"), ms=_MARK)
-        _name_efficiency(axes, found[-1], target)
+        above = _is_above(found[-1].efficiency, model[-1].efficiency if model else target)
+        bound = (found[-1].high if above else found[-1].low) or found[-1].efficiency
+        _name(axes, nodes, bound, percent(found[-1].efficiency), above=above)
         axes.set_xlim(0, nodes * 1.08)
         axes.set_ylim(bottom, max(1.0, *highs) + 0.08 * (max(1.0, *highs) - bottom))
         axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g}")
@@ -104,11 +110,9 @@ def _bar(axes: Axes, nodes: int, low: float | None, high: float | None) -> None:
         axes.plot([nodes, nodes], [low, high], "_-", color=sentinel("measured"), lw=2, ms=10, mew=2)
 
 
-def _name_efficiency(axes: Axes, last: Point, target: float) -> None:
-    """Write the judged number on the side that is away from the target line."""
-    above = last.efficiency >= target
-    bound = (last.high if above else last.low) or last.efficiency
-    _name(axes, last.nodes, bound, percent(last.efficiency), above=above)
+def _is_above(measured: float, line: float | None) -> bool:
+    """Return on which side of a point a line leaves room for a word."""
+    return line is not None and measured >= line
 
 
 def _name(axes: Axes, nodes: int, value: float, text: str, *, above: bool) -> None:
@@ -121,15 +125,9 @@ def _name(axes: Axes, nodes: int, value: float, text: str, *, above: bool) -> No
         va="bottom" if above else "top",
         color=sentinel("measured"),
         fontweight="bold",
+        bbox={"facecolor": sentinel("surface"), "edgecolor": "none", "pad": 1},
         zorder=5,
     )
-
-
-def _widest_gap(nodes: Sequence[int]) -> float:
-    """Return the middle of the widest gap between points, where a word has room."""
-    pairs = list(itertools.pairwise([0, *nodes]))
-    low, high = max(pairs, key=lambda pair: pair[1] - pair[0])
-    return (low + high) / 2
 
 
 def _nodes_ticks(axes: Axes, found: Sequence[Point]) -> None:

@@ -144,7 +144,7 @@ def test_plan_writes_the_file_and_says_its_power(tmp_path, capsys):
         (["--steps", "1000001"], "--steps"),
         (["--seed", "-1"], "--seed"),
         (["--target", "nan"], "not finite"),
-        (["--bucket-mb", "inf"], "not finite"),
+        (["--bucket-mb", "inf"], "range"),
         (["--warmup-seconds", "nan"], "not finite"),
         (["--step-seconds", "inf"], "not finite"),
         (["--size", "layers=NaN"], "--size"),

@@ -168,10 +168,8 @@ def nominal_step_seconds(plan: Plan) -> float | None:
     if inject.stall_seconds or (inject.slow_share and plan.nodes < _FEWEST_WITH_SLOW_ONE):
         return None
     profile = read_profile(shipped(plan.workload.name))
-    passes = (profile.forward_seconds + profile.backward_seconds) * (
-        plan.workload.options.accumulation
-    )
-    return (passes + profile.optimizer_seconds) * plan.emulation.time_scale
+    passes = plan.workload.options.accumulation
+    return profile.accumulated_seconds(passes) * plan.emulation.time_scale
 
 
 def _transport(plan: Plan, launches: Sequence[Launch]) -> dict[str, str | None]:

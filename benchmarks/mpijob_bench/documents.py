@@ -33,8 +33,7 @@ Document = dict[str, Any]
 def read_bytes(path: str, *, wanted: str, remedy: str) -> bytes:
     """Return a file's bytes.
 
-    Only what is a file, or what the process was given as standard input: a named pipe without a
-    writer would be waited for without end.
+    Only what is a file, or what the process was given as standard input.
 
     Raises:
         ResultError: if it cannot be read or is larger than 256 MiB.
@@ -50,9 +49,19 @@ def read_bytes(path: str, *, wanted: str, remedy: str) -> bytes:
     return data
 
 
-def _read_regular(path: str) -> bytes:
-    if path != _STDIN and not stat.S_ISREG(os.stat(path).st_mode):
+def check_regular(path: str) -> None:
+    """Refuse what is no file: a named pipe without a writer would be waited for without end.
+
+    Raises:
+        OSError: it is none, or is not there.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):
         raise OSError(errno.EINVAL, "no regular file", path)
+
+
+def _read_regular(path: str) -> bytes:
+    if path != _STDIN:
+        check_regular(path)
     with open(path, "rb") as file:
         return file.read(_LARGEST_BYTES + 1)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from mpijob_bench.assemble import efficiency, nominal_step_seconds
+from mpijob_bench.assemble import efficiency
 from mpijob_bench.documents import writing
 from mpijob_bench.errors import LaunchError, ResultError
 from mpijob_bench.guards import scale_invariance
@@ -22,8 +22,8 @@ from mpijob_bench.interruption import terminated_as_interrupted
 from mpijob_bench.manifest import CLAIM, RESULTS, emulated_job
 from mpijob_bench.plan import Curve, Emulation, Plan, format_plan, parse_plan
 from mpijob_bench.result import Result, read_result
-from mpijob_bench.run_command import RESULT, keep_plan
-from mpijob_bench.schedule import estimate_seconds, planned_launches
+from mpijob_bench.run_command import RESULT, expected_step_seconds, keep_plan
+from mpijob_bench.schedule import plan_seconds
 from mpijob_bench.sections import write_whole_result
 from mpijob_runtime.errors import Problem
 
@@ -86,11 +86,7 @@ def emulate(text: str, directory: Path, *, image: str, double_pairs: int) -> Res
 def say_again(again: Plan) -> None:
     """Say what comes after the run itself."""
     assert again.emulation is not None
-    seconds = sum(
-        estimate_seconds(again, launch, step_seconds=nominal_step_seconds(again) or 1.0,
-                         efficiency=again.target)
-        for launch in planned_launches(again)
-    )  # fmt: skip
+    seconds = plan_seconds(again, expected_step_seconds(again))
     pairs = "1 pair" if again.pairs == 1 else f"{again.pairs} pairs"
     scale = f"twice the scale, k = {again.emulation.k:g}"
     click.echo(f"{pairs} at {scale}, for guard G5; about {seconds / 60:.0f} min", err=True)

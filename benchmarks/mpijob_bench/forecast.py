@@ -120,8 +120,7 @@ def _time_scale(
         return None, "no prediction: no step time of nodes alone"
     accumulation = ((result.get("workload") or {}).get("options") or {}).get("accumulation") or 1
     seconds = fmean(alone)
-    passes = accumulation * (profile.forward_seconds + profile.backward_seconds)
-    scale = seconds / (passes + profile.optimizer_seconds)
+    scale = seconds / profile.accumulated_seconds(accumulation)
     return scale, f"{name}, its step stretched to the {seconds * 1e3:.1f} ms measured alone"
 
 

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from mpijob_bench.plan import Plan
 from mpijob_bench.power import EFFECTS, Effect, alone_first, estimate_power
-from mpijob_bench.schedule import estimate_seconds, planned_launches
+from mpijob_bench.schedule import plan_seconds, planned_launches
 from mpijob_bench.verdict import FEWEST_PAIRS
 
 _POINTS_FROM_TARGET = (-0.03, -0.02, -0.01, 0.0, 0.01, 0.02, 0.03)
@@ -21,11 +21,6 @@ def plan_facts(plan: Plan, *, step_seconds: float, launch_cv: float) -> dict[str
         step_seconds: of a node alone.
         launch_cv: coefficient of variation of launches.
     """
-    launches = planned_launches(plan)
-    seconds = sum(
-        estimate_seconds(plan, launch, step_seconds=step_seconds, efficiency=plan.target)
-        for launch in launches
-    )
     power = []
     if plan.pairs >= FEWEST_PAIRS:
         for away in _POINTS_FROM_TARGET:
@@ -37,8 +32,8 @@ def plan_facts(plan: Plan, *, step_seconds: float, launch_cv: float) -> dict[str
     first = ["AB" if alone else "BA" for alone in alone_first(plan.pairs)]
     return {
         "order": " ".join(first),
-        "launches": len(launches),
-        "seconds": round(seconds),
+        "launches": len(planned_launches(plan)),
+        "seconds": round(plan_seconds(plan, step_seconds)),
         "step_seconds": step_seconds,
         "launch_cv": launch_cv,
         "power": power,

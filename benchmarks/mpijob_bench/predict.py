@@ -109,14 +109,13 @@ class Prediction:
 def predict(setup: Setup) -> Prediction:
     """Return the efficiency to be expected."""
     profile = setup.profile
-    passes = setup.time_scale * setup.batch_scale
-    backward = profile.backward_seconds * passes
+    backward = profile.backward_seconds * setup.time_scale * setup.batch_scale
     timeline = transfers(setup) if setup.ranks > 1 else ()
     exposed = max((sent.end_seconds - backward for sent in timeline), default=0.0)
     exposed = max(exposed, 0.0)
     wait = expected_largest(setup.ranks) * setup.jitter_seconds * math.sqrt(setup.accumulation)
-    alone = setup.accumulation * (profile.forward_seconds * passes + backward)
-    alone += profile.optimizer_seconds * setup.time_scale
+    passes = setup.accumulation * setup.batch_scale
+    alone = setup.time_scale * profile.accumulated_seconds(passes)
     return Prediction(alone / (alone + exposed + wait), alone, exposed, wait, timeline)
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from mpijob_bench.assemble import assemble, efficiency
 from mpijob_bench.comm.document import read_comm
+from mpijob_bench.comm.measure import FILE as COMM
 from mpijob_bench.documents import read_bytes, write_whole
 from mpijob_bench.ending import conclude
 from mpijob_bench.errors import LaunchError, ResultError
@@ -25,7 +26,7 @@ from mpijob_bench.schedule import PlannedLaunch, estimate_seconds, remaining_sec
 from mpijob_bench.sections import write_whole_result
 from mpijob_runtime.errors import Problem, UsageError
 
-PLAN, RESULT, COMM = "plan.json", "result.json", "comm.json"  # COMM: as comm/measure.py names it
+PLAN, RESULT = "plan.json", "result.json"
 
 _SHOWN_SECONDS = 90
 _STEP_SECONDS = 0.2  # of a model that nobody has timed yet
@@ -130,7 +131,7 @@ def job_hosts() -> Hosts:
 def do_launches(plan: Plan, run: Run, console: Console) -> None:
     """Do what is left, and say before each what it is and how long all will take."""
     left = run.left()
-    step, expected = _step_seconds(plan), plan.target
+    step, expected = expected_step_seconds(plan), plan.target
     estimates = {
         planned.key: estimate_seconds(plan, planned, step_seconds=step, efficiency=expected)
         for planned in left
@@ -174,10 +175,13 @@ def make_result(text: str, record: Record) -> Result:
     return result
 
 
-def _step_seconds(plan: Plan) -> float:
+def expected_step_seconds(plan: Plan) -> float:
+    """Return how long a step of a node alone may take: by the profile, if there is one."""
     if plan.workload.kind != "profile" or plan.emulation is None:
         return _STEP_SECONDS
-    return read_profile(shipped(plan.workload.name)).step_seconds * plan.emulation.time_scale
+    profile = read_profile(shipped(plan.workload.name))
+    passes = plan.workload.options.accumulation
+    return profile.accumulated_seconds(passes) * plan.emulation.time_scale
 
 
 def _minutes(seconds: float) -> str:

@@ -85,6 +85,19 @@ def estimate_seconds(
     )
 
 
+def plan_seconds(plan: Plan, step_seconds: float) -> float:
+    """Return how long all launches of a plan will take, if it just reaches its target.
+
+    Args:
+        plan: that is asked about.
+        step_seconds: of a node alone.
+    """
+    return sum(
+        estimate_seconds(plan, launch, step_seconds=step_seconds, efficiency=plan.target)
+        for launch in planned_launches(plan)
+    )
+
+
 def remaining_seconds(
     left: list[PlannedLaunch],
     estimates: Mapping[str, float],

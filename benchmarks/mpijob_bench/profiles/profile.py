@@ -89,7 +89,11 @@ class Profile:
     @property
     def step_seconds(self) -> float:
         """The whole step: forward, backward, optimizer."""
-        return self.forward_seconds + self.backward_seconds + self.optimizer_seconds
+        return self.accumulated_seconds(1)
+
+    def accumulated_seconds(self, passes: float) -> float:
+        """Return how long a step with so many forward and backward passes takes."""
+        return passes * (self.forward_seconds + self.backward_seconds) + self.optimizer_seconds
 
     @property
     def gradient_bytes(self) -> int:

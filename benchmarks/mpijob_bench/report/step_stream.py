@@ -4,19 +4,19 @@ Of the job's steps (the slowest rank of each, mode ``full``, no warm-up) an even
 there are too many, every second is dropped, and of those to come as well. The rank x step maps are
 of one launch, in columns that double their width when the steps do not fit.
 
-Layer: reads a file; imports nothing of ours.
+Layer: reads a file; imports documents.
 """
 
-import errno
 import json
 import os
-import stat
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mpijob_bench.documents import check_regular
 
 MOST_STEPS = 40_000
 MOST_RANKS = 1_024
@@ -154,8 +154,7 @@ def read_steps(
         OSError: if it cannot be read.
     """
     steps = Steps()
-    if not stat.S_ISREG(os.stat(path).st_mode):
-        raise OSError(errno.EINVAL, "no regular file", path)
+    check_regular(path)
     with open(path, "rb") as file:
         while raw := _line(file):
             steps.lines += 1

@@ -13,7 +13,7 @@ JOB ?= ddp
 N ?= 1
 # a verdict other than PASS is an answer: eight nodes on few cores do not hold all guards
 EMULATE := $(BIN)/mpijob-bench emulate --profile vgg16 --network 100gbit --time-scale 4 --pairs 3 \
-	--warmup 2 --steps 8 --ablation-steps 4 --curve '' --double-pairs 0
+	--warmup 2 --steps 4 --ablation-steps 4 --curve '' --double-pairs 0
 RESULTS := .build/emulated-$(shell date +%s)
 TARGETS_ddp := torch
 TARGETS_horovod := horovod
@@ -29,7 +29,7 @@ run: host .venv/ready ## train the DDP example on a launcher and eight workers (
 	$(LOCAL) build --open-mpi $(OPEN_MPI) $(addprefix --target ,$(TARGETS_$(JOB)))
 	$(LOCAL) build --open-mpi $(OPEN_MPI) examples/$(JOB)
 	$(LOCAL) run --image mpijob-example:$(JOB)-ompi$(OPEN_MPI) examples/$(JOB)/mpijob.yaml
-	@echo "How it would scale, in some 5 minutes: make bench, or $(EMULATE) --out results"
+	@echo "How it would scale, in less than 5 minutes: make bench, or $(EMULATE) --out results"
 
 test: host .venv/ready ## lint, unit, ssh, mpi, image and cluster tests, with coverage
 	tools/test.sh

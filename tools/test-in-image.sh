@@ -14,7 +14,7 @@ run() {
 }
 pytest=(python -m coverage run -m pytest -q -p no:cacheprovider)
 for user in 0 1000; do
-    run "$user" "${pytest[@]}" tests/ssh
+    run "$user" "${pytest[@]}" tests/ssh tests/unit/test_{shims,ssh_files,worker}.py
 done
 mpi=("${pytest[@]}" --with-mpi --only-mpi tests/mpi)
 run 1000 mpirun -n 1 "${mpi[@]}"

@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(items):
     """Skip what needs a server where none is installed."""
     if SSHD:
         return
-    skip = pytest.mark.skip(reason="openssh-server is not installed; make test installs it")
+    skip = pytest.mark.skip(reason="openssh-server is not installed; run in the image too")
     for item in items:
         if item.path.is_relative_to(os.path.dirname(__file__)):
             item.add_marker(skip)

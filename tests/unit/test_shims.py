@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -160,8 +161,9 @@ def test_sigterm_to_a_launchers_mpirun_ends_the_job(shimmed, hostfile, tmp_path,
     assert not is_alive(int(pid.read_text()))
 
 
+SSHD = shutil.which("sshd", path="/usr/lib/mpijob:/usr/sbin")
 needs_sshd = pytest.mark.skipif(
-    not os.path.exists("/usr/sbin/sshd"), reason="openssh-server is not installed"
+    not SSHD, reason="openssh-server is not installed; run in the image too"
 )
 
 
@@ -170,9 +172,7 @@ needs_sshd = pytest.mark.skipif(
 def test_a_question_to_sshd_is_answered_by_the_real_one(environ, shimmed):
     """``sshd -t`` says what the real sshd says, byte for byte."""
     arguments = ("-t", "-f", "/nowhere/sshd_config")
-    expected = subprocess.run(
-        ["/usr/sbin/sshd", *arguments], capture_output=True, text=True, check=False
-    )
+    expected = subprocess.run([SSHD, *arguments], capture_output=True, text=True, check=False)
     found = shimmed("sshd", *arguments, **environ)
     assert found == (expected.returncode, expected.stdout, expected.stderr)
 

@@ -82,7 +82,7 @@ def test_ssh_itself_accepts_the_client_configuration(tmp_path):
     assert found["casignaturealgorithms"] == KEYS
 
 
-@pytest.mark.skipif(not SSHD, reason="openssh-server is not installed; make test installs it")
+@pytest.mark.skipif(not SSHD, reason="openssh-server is not installed; run in the image too")
 @pytest.mark.skipif(os.geteuid() != 0, reason="sshd -T reads host keys as root")
 def test_sshd_itself_accepts_the_server_options(tmp_path):
     """Sshd -T parses every option and takes the values as meant, over a contrary file."""

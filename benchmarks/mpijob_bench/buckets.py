@@ -6,10 +6,12 @@ that brings it to its cap or above, so it may be larger than the cap, and a grad
 cap shares a bucket with those that wait before it. If no cap is given it is 25 MiB, and 1 MiB for
 the first bucket; a cap that is given holds for the first one as well (torch 2.13, distributed.py).
 
-Horovod (horovod/common/controller.cc, FuseResponses): a background thread wakes once a cycle,
-takes what is ready on all ranks, and fuses in order what fits into the threshold (it looks beyond
-one that does not fit only where number formats are mixed). A tensor above the threshold travels by
-itself. The thread is busy while it exchanges; the next cycle waits.
+Horovod (horovod/common/operations.cc, RunLoopOnce; controller.cc, FuseResponses): a background
+thread wakes once a cycle, takes what is ready, agrees with the other ranks' threads which of it is
+ready on all (response_cache.cc: an allreduce of one bit a tensor, even if there is none), and fuses
+in order what fits into the threshold (it looks beyond one that does not fit only where number
+formats are mixed). A tensor above the threshold travels by itself. The thread is busy while it
+agrees and exchanges; the next cycle waits.
 
 Layer: pure; imports profiles.
 """
@@ -103,6 +105,7 @@ def horovod_transfers(
     *,
     threshold_bytes: int,
     cycle_seconds: float,
+    negotiation_seconds: float = 0.0,
     scale: float = 1.0,
 ) -> tuple[Transfer, ...]:
     """Return when Horovod sends gradients.
@@ -113,17 +116,19 @@ def horovod_transfers(
     Args:
         gradients: in the order in which they get ready.
         cost: of an allreduce.
-        threshold_bytes: of the fusion buffer.
+        threshold_bytes: of the fusion buffer, before compression.
         cycle_seconds: from one waking to the next, above 0.
+        negotiation_seconds: what ranks take each cycle to agree on what is ready.
         scale: what the times of compute are multiplied by.
     """
-    sent, waiting, wake = list[Transfer](), list(gradients), cycle_seconds / 2
+    idle = max(cycle_seconds, negotiation_seconds)
+    sent, waiting, wake = list[Transfer](), list(gradients), idle / 2
     while waiting:
         first = waiting[0].ready_seconds * scale
-        wake += max(math.ceil((first - wake) / cycle_seconds), 0) * cycle_seconds
+        wake += max(math.ceil((first - wake) / idle), 0) * idle
         ready = [one for one in waiting if one.ready_seconds * scale <= wake]
         waiting = waiting[len(ready) :]
-        free = wake
+        free = wake + negotiation_seconds
         for bucket in _fused(ready, threshold_bytes):
             start, free = free, free + cost(bucket.bytes)
             sent.append(Transfer(bucket, start, free))

@@ -11,6 +11,7 @@ b, optimizer o, ready times r_k and costs c_k
 where a is the number of accumulated passes, sigma the standard deviation of a rank's compute from
 step to step, and e_N the expectation of the largest of N standard normals: all wait for the last.
 The serial channel that starts each bucket as soon as it can is this maximum (max-plus algebra).
+Horovod's channel also waits for its cycles, each of which costs an allreduce of a few bytes.
 Compression divides what is sent; its own time is not in the model, nor is what communication
 takes from compute, so the prediction is an upper bound.
 
@@ -33,6 +34,7 @@ from mpijob_bench.profiles import Profile
 COMPRESSION_RATIO: Mapping[str, float] = {"none": 1.0, "fp16": 2.0, "bf16": 2.0}
 """Bytes of a gradient in fp32 / bytes that are sent."""
 
+_STATUS_BITS, _WORD_BITS = 3, 64  # horovod/common/response_cache.h
 _WIDEST = 9.0  # standard deviations; beyond is less than 1e-18
 _POINTS = 20_001
 
@@ -47,7 +49,7 @@ class Setup:
         ranks: of the job.
         framework: whose rules make buckets.
         bucket_mb: DDP's cap in MiB; None is its default: 25, and 1 for the first bucket.
-        fusion_mb: Horovod's threshold in MiB.
+        fusion_mb: Horovod's threshold in MiB, of what is sent.
         cycle_seconds: Horovod's cycle.
         compression: bytes of a gradient / bytes that are sent.
         accumulation: passes before gradients are exchanged.
@@ -80,6 +82,12 @@ class Setup:
         """Return what a bucket costs, as it is sent."""
         sent = size_bytes / self.compression / self.byte_scale
         return self.allreduce.cost_seconds(sent, ranks=self.ranks)
+
+    @property
+    def negotiation_seconds(self) -> float:
+        """What Horovod's ranks take to agree on what is ready: a bit for each tensor, in words."""
+        words = math.ceil((len(self.profile.gradients) + _STATUS_BITS) / _WORD_BITS)
+        return self.allreduce.cost_seconds(words * _WORD_BITS / 8, ranks=self.ranks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +135,9 @@ def transfers(setup: Setup) -> tuple[Transfer, ...]:
         return horovod_transfers(
             gradients,
             setup.cost_seconds,
-            threshold_bytes=int(setup.fusion_mb * MIB),
+            threshold_bytes=int(setup.fusion_mb * MIB * setup.compression),
             cycle_seconds=setup.cycle_seconds,
+            negotiation_seconds=setup.negotiation_seconds,
             scale=scale,
         )
     buckets = ddp_buckets(gradients, None if setup.bucket_mb is None else setup.bucket_mb * MIB)

@@ -147,6 +147,41 @@ def test_horovod_waits_for_its_cycle_and_for_itself():
 
 
 @pytest.mark.parametrize(
+    ("negotiation", "wanted"),
+    [
+        (0.25, [(1, 1.75, 4.75), (2, 5.0, 7.0)]),  # within a cycle: wakes at 1.5, then when free
+        (2.0, [(1, 3.0, 6.0), (2, 8.0, 10.0)]),  # longer: wakes every 2, at 1, then when free
+    ],
+)
+def test_horovods_ranks_agree_before_they_send(negotiation, wanted):
+    """Each waking costs it once, and what got ready meanwhile waits for the next."""
+    some = gradients(3 * MIB, MIB, MIB)
+    found = horovod_transfers(
+        some,
+        LINK.cost_seconds,
+        threshold_bytes=9 * MIB,
+        cycle_seconds=1.0,
+        negotiation_seconds=negotiation,
+    )
+    assert [(one.bucket.gradients, one.start_seconds, one.end_seconds) for one in found] == wanted
+
+
+def test_horovods_negotiation_is_an_allreduce_of_a_bit_a_tensor():
+    """62 tensors and 3 status bits: two words of 8 bytes."""
+    slow = Allreduce(2, alpha_seconds=0.5, bytes_per_second=16.0)
+    some = setup(*(4,) * 62, framework="horovod", allreduce=slow, compression=2.0)
+    assert some.negotiation_seconds == 2 * 0.5 + 16 / 16
+
+
+def test_horovods_threshold_is_of_what_is_sent():
+    """Two tensors of 3 MiB fit into a buffer of 3 when halved, and not when whole."""
+    some = setup(3 * MIB, 3 * MIB, framework="horovod", fusion_mb=3, cycle_seconds=9.0)
+    assert [one.bucket.gradients for one in predict(some).timeline] == [1, 1]
+    halved = dataclasses.replace(some, compression=2.0)
+    assert [one.bucket.gradients for one in predict(halved).timeline] == [2]
+
+
+@pytest.mark.parametrize(
     ("sizes", "wanted"),
     [
         ((5, 5, 5), [2, 1]),  # the threshold itself fits

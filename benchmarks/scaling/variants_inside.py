@@ -3,7 +3,7 @@
 Every option has a block of steps, in an order of the round's own, and so has a block without
 communication: what the steps of all options are compared with. All blocks of DDP are of one launch.
 Horovod takes its options at its start, and crashes now and then when a process starts it again: its
-blocks have a launch each.
+blocks have a launch each. A round also tells what this machine's processors did meanwhile.
 """
 
 import json
@@ -21,6 +21,7 @@ from mpijob_bench.launches import run_launch
 from mpijob_bench.plan import Emulation, Options
 from mpijob_bench.profiles.profile import read_profile, shipped
 from mpijob_bench.ranks.computing import ProfileComputing
+from mpijob_bench.ranks.counters import Counters, read_counters
 from mpijob_bench.ranks.horovod_start import start_horovod
 from mpijob_bench.ranks.reducing import DdpReducing, HorovodReducing, Mode, Reducing
 from mpijob_bench.ranks.tell import tell
@@ -42,7 +43,7 @@ def launch_rounds() -> None:
     for number in range(done, asked["rounds"]):
         order = [*asked["options"], LOCAL]
         random.Random(f"{asked['seed']}-{number}").shuffle(order)
-        began = time.monotonic()
+        began, before = time.monotonic(), read_counters(None)
         seconds: dict[str, float] = {}
         for blocks in [order] if asked["framework"] == "ddp" else [[name] for name in order]:
             this = json.dumps({**asked, "round": number, "order": blocks})
@@ -53,11 +54,22 @@ def launch_rounds() -> None:
             )
             if not launched.ok:
                 sys.exit(f"round {number}: {launched.reason}")
-        with samples.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"round": number, "order": order, "step_seconds": seconds}))
-            file.write("\n")
         took = time.monotonic() - began
+        line = {"round": number, "order": order, "step_seconds": seconds} | load(before, took)
+        with samples.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
         print(f"round {number + 1} of {asked['rounds']}: {took:.0f} s", flush=True)
+
+
+def load(before: Counters, took: float) -> dict[str, float | None]:
+    """Return the shares of time in which processors were waited for, and were given to others."""
+    after = read_counters(None)
+    waited = None
+    if before.waiting_seconds is not None and after.waiting_seconds is not None:
+        waited = (after.waiting_seconds - before.waiting_seconds) / took
+    ticks = after.ticks - before.ticks
+    stolen = (after.stolen_ticks - before.stolen_ticks) / ticks if ticks else 0.0
+    return {"cpu_waited": waited, "cpu_stolen": stolen}
 
 
 def measure(asked: Asked) -> None:

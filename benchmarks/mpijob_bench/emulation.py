@@ -54,7 +54,9 @@ def doubled(plan: Plan, pairs: int) -> Plan:
     return dataclasses.replace(plan, emulation=emulation, pairs=pairs, curve=Curve((), 0))
 
 
-def emulate(text: str, directory: Path, *, image: str, double_pairs: int) -> Result:
+def emulate(
+    text: str, directory: Path, *, image: str, double_pairs: int, quiet: bool = False
+) -> Result:
     """Run a plan on this machine and return its result, with all guards.
 
     Args:
@@ -63,18 +65,20 @@ def emulate(text: str, directory: Path, *, image: str, double_pairs: int) -> Res
         image: with mpijob-bench.
         double_pairs: how many pairs to do at twice the scale, for guard G5; with 0 it is not known
             and so does not hold.
+        quiet: show no progress.
 
     Raises:
         LaunchError: the job could not be run.
         ResultError: it has left no result.
     """
     plan = parse_plan(text.encode())
-    run_job(text, directory, image=image)
+    run_job(text, directory, image=image, quiet=quiet)
     result = read_result(str(directory / RESULT))
     if double_pairs:
         again = doubled(plan, double_pairs)
-        say_again(again)
-        run_job(format_plan(again), directory / _DOUBLE, image=image)
+        if not quiet:
+            say_again(again)
+        run_job(format_plan(again), directory / _DOUBLE, image=image, quiet=quiet)
         other = read_result(str(directory / _DOUBLE / RESULT))
         guard = scale_invariance(efficiency(result), efficiency(other))
         others = [found for found in result["guards"] if found["name"] != guard["name"]]
@@ -92,7 +96,7 @@ def say_again(again: Plan) -> None:
     click.echo(f"{pairs} at {scale}, for guard G5; about {seconds / 60:.0f} min", err=True)
 
 
-def run_job(text: str, directory: Path, *, image: str) -> None:
+def run_job(text: str, directory: Path, *, image: str, quiet: bool) -> None:
     """Run the MPIJob of a plan; its launcher goes on where one before it has stopped.
 
     Raises:
@@ -107,7 +111,7 @@ def run_job(text: str, directory: Path, *, image: str) -> None:
             directory.chmod(_OPEN)
     keep_plan(text, directory)
     program = find_mpijob_local()
-    command = ("mpijob-bench", "run", "--out", RESULTS)
+    command = ("mpijob-bench", "run", "--out", RESULTS, *(("--quiet",) if quiet else ()))
     job = emulated_job("bench-emulated", image=image, nodes=plan.nodes, command=command)
     rate = f"{plan.emulation.link_bits_per_second / 1e3:.0f}kbit"
     options = ("--rate", rate, "--claim", f"{CLAIM}={directory.resolve()}")

@@ -32,7 +32,7 @@ _SHOWN_SECONDS = 90
 _STEP_SECONDS = 0.2  # of a model that nobody has timed yet
 
 
-def run_all(text: str, directory: Path) -> int:
+def run_all(text: str, directory: Path, *, quiet: bool = False) -> int:
     """Do what a plan says, explain and report it, and return the verdict's exit code.
 
     An emulated run ends with its result: its verdict also depends on another scale.
@@ -40,6 +40,7 @@ def run_all(text: str, directory: Path) -> int:
     Args:
         text: the plan's file.
         directory: of the results; one plan each.
+        quiet: do not say which launch is done, and how long all will take.
 
     Raises:
         ResultError: the directory has another plan, or the job other hosts than it needs.
@@ -55,7 +56,7 @@ def run_all(text: str, directory: Path) -> int:
     record.check_plan(plan_hash(text))
     keep_plan(text, directory)
     record.mend()
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
     with terminated_as_interrupted():
         do_launches(plan, Run(plan, record, hosts, plan_hash=plan_hash(text)), console)
     result = make_result(text, record)

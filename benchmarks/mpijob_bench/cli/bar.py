@@ -14,10 +14,11 @@ class Bar:
 
     Args:
         console: stderr, if None.
+        quiet: show nothing.
     """
 
-    def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(stderr=True)
+    def __init__(self, console: Console | None = None, *, quiet: bool = False) -> None:
+        self._console = console or Console(stderr=True, quiet=quiet)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         left = TextColumn("{task.fields[left]}")
         terminal = self._console.is_terminal

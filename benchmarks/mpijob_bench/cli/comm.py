@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from mpijob_bench.cli.plan_options import Finite
+from mpijob_bench.cli.plan_options import Finite, quiet_option
 from mpijob_bench.comm.bandwidth import COLLECTIVES
 from mpijob_bench.comm.options import BACKENDS, DEFAULT_MAX_BYTES
 
@@ -61,6 +61,7 @@ comm.log. Exits with 1 if elements were wrong.
 @click.option("--out", metavar="DIR", default=".", show_default=True, help="Where files go.")
 @click.option("--import", "imported", metavar="FILE", help="Read nccl-tests' JSON or text instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print comm.json to stdout, no table.")
+@quiet_option
 def command(*, imported: str | None, out: str, as_json: bool, **options: Any) -> int:
     """Measure collectives: time, bandwidth, correctness, and the alpha-beta model.
 
@@ -102,7 +103,9 @@ def _import(path: str, target: Any, options: dict[str, Any]) -> dict[str, Any]:
     return comm
 
 
-def _measure(directory: Any, *, hosts: str | None, fidelity: str, **options: Any) -> dict[str, Any]:
+def _measure(
+    directory: Any, *, hosts: str | None, fidelity: str, quiet: bool, **options: Any
+) -> dict[str, Any]:
     from mpijob_bench.cli.bar import Bar
     from mpijob_bench.cli.sweep_progress import follow_sweep
     from mpijob_bench.comm.measure import run_comm
@@ -124,7 +127,7 @@ def _measure(directory: Any, *, hosts: str | None, fidelity: str, **options: Any
         message = f"found --min-bytes {sweep.min_bytes} above --max-bytes {sweep.max_bytes}"
         raise UsageError(message, remedy="swap them")
     chosen = tuple(hosts.split(",")) if hosts else ()
-    with Bar() as bar:
+    with Bar(quiet=quiet) as bar:
         told = follow_sweep(sweep, bar)
         return run_comm(sweep, out=directory, hosts=chosen, fidelity=fidelity, told=told)
 

@@ -16,6 +16,7 @@ from mpijob_bench.cli.plan_options import (
     Finite,
     make_plan,
     make_workload,
+    quiet_option,
     steps_options,
     with_options,
 )
@@ -99,6 +100,7 @@ def _bits(_context: click.Context, _parameter: click.Parameter, text: str) -> fl
 @click.option(
     "--image", metavar="REF", help="[default: mpijob-runtime:torch-ompi4.1, or horovod-ompi4.1]"
 )
+@quiet_option
 def command(
     *,
     profile: str,
@@ -110,6 +112,7 @@ def command(
     double_pairs: int,
     out: str,
     image: str | None,
+    quiet: bool,
     **options: Any,
 ) -> int:
     """Emulate a run of several nodes on this machine, and judge it.
@@ -137,7 +140,7 @@ def command(
         raise click.BadParameter("--inject hook_delay_seconds: Horovod has no hook; DDP has one")
     text = format_plan(make_plan(workload, options, fidelity="emulated", emulation=emulation))
     usual = f"mpijob-runtime:{'torch' if workload.framework == 'ddp' else 'horovod'}-ompi4.1"
-    emulate(text, directory, image=image or usual, double_pairs=double_pairs)
+    emulate(text, directory, image=image or usual, double_pairs=double_pairs, quiet=quiet)
     return conclude(directory)
 
 

@@ -30,6 +30,8 @@ class Finite(click.FloatRange):
         return number
 
 
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress.")
+
 _MODELS = ("resnet50", "vgg16", "bert-large", "gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl")
 PROFILES = ("resnet50", "vgg16", "bert-large", "gpt2")
 

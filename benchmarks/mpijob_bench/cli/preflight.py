@@ -4,6 +4,8 @@ from typing import Any
 
 import click
 
+from mpijob_bench.cli.plan_options import quiet_option
+
 _EPILOG = """\b
 Examples:
   mpijob-bench preflight
@@ -34,7 +36,8 @@ something is not ok; warnings do not count.
 )
 @click.option("--out", metavar="DIR", default=".", show_default=True, help="Where files go.")
 @click.option("--json", "as_json", is_flag=True, help="Print preflight.json to stdout, no table.")
-def command(*, out: str, hosts: str | None, as_json: bool, **options: Any) -> int:
+@quiet_option
+def command(*, out: str, hosts: str | None, as_json: bool, quiet: bool, **options: Any) -> int:
     """Look at the hosts before a benchmark.
 
     Data network, MTU, transport, clocks, /dev/shm, memlock, physical nodes; all hosts compute the
@@ -51,7 +54,7 @@ def command(*, out: str, hosts: str | None, as_json: bool, **options: Any) -> in
 
     directory = make_directory(out)
     chosen = tuple(hosts.split(",")) if hosts else ()
-    with Bar() as bar:
+    with Bar(quiet=quiet) as bar:
         preflight = Preflight(**options)
         document = run_preflight(preflight, out=directory, hosts=chosen, told=_follow(bar))
     if as_json:

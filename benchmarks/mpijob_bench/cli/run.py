@@ -11,6 +11,7 @@ from mpijob_bench.cli.plan_options import (
     MODEL,
     REDUCING,
     WORKLOAD,
+    quiet_option,
     steps_options,
     with_options,
 )
@@ -37,6 +38,7 @@ after SIGTERM, 69 and so on if no launch can be done.
 )
 @click.option("--plan", "plan_file", metavar="FILE", help="Do what this plan says.")
 @with_options(MODEL, WORKLOAD, REDUCING, DESIGN, steps_options(Steps()))
+@quiet_option
 @click.argument("program", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def command(
@@ -45,6 +47,7 @@ def command(
     *,
     out: str,
     plan_file: str | None,
+    quiet: bool,
     program: tuple[str, ...],
     **options: Any,
 ) -> int:
@@ -67,7 +70,7 @@ def command(
         _, text = read_plan(str(directory / "plan.json"))
     else:
         text = format_plan(plan_of(options, program))
-    return run_all(text, directory)
+    return run_all(text, directory, quiet=quiet)
 
 
 def asked(context: click.Context) -> bool:
@@ -76,5 +79,5 @@ def asked(context: click.Context) -> bool:
     return any(
         context.get_parameter_source(name) in told
         for name in context.params
-        if name not in {"out", "plan_file", "program"}
+        if name not in {"out", "plan_file", "quiet", "program"}
     )

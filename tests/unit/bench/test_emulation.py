@@ -7,12 +7,13 @@ import sys
 
 import pytest
 
+from mpijob_bench import emulation as emulating
 from mpijob_bench.also import also_words
 from mpijob_bench.assemble import nominal_step_seconds
 from mpijob_bench.emulation import doubled, find_mpijob_local, scale
 from mpijob_bench.errors import LaunchError
 from mpijob_bench.manifest import CLAIM, RESULTS, emulated_job
-from mpijob_bench.plan import Emulation, Inject, Plan, Workload
+from mpijob_bench.plan import Emulation, Inject, Plan, Workload, format_plan
 from mpijob_bench.profiles import read_profile, shipped
 from mpijob_local.manifest import load_manifest
 
@@ -32,8 +33,8 @@ def test_a_slow_network_is_not_made_faster():
     assert scale(100e6, None, 8.0).byte_scale == 1
 
 
-def test_twice_the_scale_is_half_the_bytes_over_half_the_rate():
-    """Times stay as they are."""
+def test_twice_the_scale_is_the_same_bytes_over_half_the_rate():
+    """All takes twice as long but for what a host adds to each message."""
     again = doubled(PLAN, 1)
     assert again.emulation.link_bits_per_second == PLAN.emulation.link_bits_per_second / 2
     assert again.emulation.byte_scale == PLAN.emulation.byte_scale
@@ -85,6 +86,21 @@ def test_the_job_ends_before_the_command_does(number, code):
         process.send_signal(number)
         assert process.stdout.read() == "tidied up\n"
         assert process.wait(10) == code
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_the_run_inside_is_as_quiet_as_the_command(quiet, monkeypatch, tmp_path):
+    """What its launcher is told; this stand-in of mpijob-local runs nothing."""
+    program = tmp_path / "mpijob-local"
+    program.write_text(f"#!/bin/sh\ncat >{tmp_path}/job\nexit 7\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(emulating, "find_mpijob_local", lambda: str(program))
+    with pytest.raises(LaunchError, match="exit code 7"):
+        emulating.run_job(format_plan(PLAN), tmp_path / "out", image="i", quiet=quiet)
+    job = json.loads((tmp_path / "job").read_text())
+    template = job["spec"]["mpiReplicaSpecs"]["Launcher"]["template"]
+    [launcher] = template["spec"]["containers"]
+    assert ("--quiet" in launcher["command"]) == quiet
 
 
 def test_in_an_image_the_next_step_is_told(monkeypatch, tmp_path):

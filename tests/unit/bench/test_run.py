@@ -59,6 +59,16 @@ def test_a_run_that_is_done_does_nothing_more(out, launches):
     assert launches.read_text() == before
 
 
+@pytest.mark.parametrize(("flags", "said"), [((), True), (("--quiet",), False)])
+def test_progress_can_be_left_out(flags, said, out, launches, capsys):
+    """The verdict is said in any case; a run that was begun goes on with the flag alone."""
+    main(["run", "--out", str(out), *flags, *USER])
+    told = capsys.readouterr()
+    assert ("launch 1 of 7: pair-0-alone, 4 nodes" in told.err) == said
+    assert "FAIL: high 0.8000" in told.out
+    assert main(["run", "--out", str(out), "-q"]) == 1
+
+
 def test_a_failed_launch_stays_failed(out, tmp_path, monkeypatch):
     """Nobody repeats it until it pleases; the others are done, and the gate says FAIL."""
     home = tmp_path / "bin"

@@ -2,7 +2,7 @@
 
 The line c(s) = 2(n-1) alpha + 2(n-1)/n s/B (Thakur, Rabenseifner and Gropp, IJHPCA 19(1), 2005,
 for a ring) has two parameters, and real allreduces bend: algorithms and protocols change with
-size, caches end. So inside the sweep the measured median is interpolated, linearly in the size,
+size, caches end. So inside the sweep the measured time is interpolated, linearly in the size,
 which is exact where the line holds. Outside of it and for other numbers of ranks the line must do.
 
 Layer: pure; imports numpy, and comm.summary for what is typical of iterations.
@@ -90,7 +90,7 @@ def allreduce_of(comm: Mapping[str, Any] | None) -> Allreduce | None:
         return None
     overhead = float(fit.get("overhead_seconds") or 0.0)
     points = sorted(
-        (int(row["bytes"]), typical_seconds(row["seconds"]))
+        (int(row["bytes"]), typical_seconds(row))
         for row in comm.get("results", ())
         if row["collective"] == ALL_REDUCE
     )

@@ -10,7 +10,8 @@ Prints a table in Markdown of what is there, prediction beside emulation, and th
 hold.
 
 Results that were published with `--publish` lie in results/ beside this file. Their cells are shown
-and not run again, unless `--again` asks for it.
+and not run again, unless `--again` asks for it. All cells have links of the same rate, so one sweep
+of all-reduces serves the predictions of all: `--comm FILE` shows the table with it.
 """
 
 import argparse
@@ -23,9 +24,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mpijob_bench.comm.document import read_comm
 from mpijob_bench.emulation import run_to_its_end
 from mpijob_bench.explanation import explain
+from mpijob_bench.guards import prediction
 from mpijob_bench.profiles.profile import read_profile, shipped
+from mpijob_bench.result import with_comm
 from mpijob_bench.run_command import RESULT
 from mpijob_bench.sections import read_whole_result
 from mpijob_local.rates import parse_rate
@@ -125,8 +129,14 @@ def publish(cell: Cell, out: Path) -> None:
     published(cell).write_text(json.dumps(result, separators=(",", ":")) + "\n", encoding="utf-8")
 
 
-def row(cell: Cell, out: Path) -> str:
-    """Return a cell as a line of the table, or say that it was not run."""
+def row(cell: Cell, out: Path, comm: Path | None) -> str:
+    """Return a cell as a line of the table, or say that it was not run.
+
+    Args:
+        cell: of the grid.
+        out: where cells are run.
+        comm: a sweep to predict from, instead of the cell's own.
+    """
     own = out / cell.directory / RESULT
     path = own if own.exists() else published(cell)
     head = f"| {cell.profile} | {cell.network} | {cell.framework} |"
@@ -134,9 +144,15 @@ def row(cell: Cell, out: Path) -> str:
         return f"{head} {cell.time_scale} | not run | | | | | |"
     result = read_whole_result(str(path))
     head += f" {result['emulation']['time_scale']:g} |"
+    if comm:
+        result = with_comm(result, read_comm(str(comm)), path=str(comm))
     found = explain(result)
     interval, predicted = found.verdict.interval, found.prediction
-    broken = ", ".join(_shown(guard) for guard in result["guards"] if not guard["ok"])
+    guards = result["guards"]
+    if interval and predicted:
+        again = prediction(interval.efficiency, predicted.efficiency)
+        guards = [again if guard["name"] == again["name"] else guard for guard in guards]
+    broken = ", ".join(_shown(guard) for guard in guards if not guard["ok"])
     if interval is None:
         return f"{head} no good pair | | | | | {found.verdict.clause} |"
     shown = f"{interval.efficiency:.1%} | {interval.low:.1%} to {interval.high:.1%}"
@@ -162,6 +178,7 @@ def main() -> None:
     parser.add_argument("--show", action="store_true", help="print the table, run nothing")
     parser.add_argument("--again", action="store_true", help="run published cells, too")
     parser.add_argument("--publish", action="store_true", help="keep results beside this file")
+    parser.add_argument("--comm", type=Path, help="predict from this sweep, not each cell's own")
     parser.add_argument("emulate", nargs="*", help="further options of emulate, after --")
     arguments = parser.parse_args()
     common = ("--pairs", "3", "--steps", "60", "--curve", "", *arguments.emulate)
@@ -175,7 +192,7 @@ def main() -> None:
     print("|", " | ".join(COLUMNS), "|")
     print("|" + "---|" * len(COLUMNS))
     for cell in wanted:
-        print(row(cell, arguments.out))
+        print(row(cell, arguments.out, arguments.comm))
 
 
 if __name__ == "__main__":

@@ -5,10 +5,10 @@ import torch
 from rank_processes import run_ranks
 
 from mpijob_bench.comm.bandwidth import COLLECTIVES
-from mpijob_bench.comm.options import Sweep
+from mpijob_bench.comm.options import Sweep, count_iterations
 from mpijob_bench.ranks.backends import TorchBackend, UnsupportedError
 from mpijob_bench.ranks.collectives import _sweep
-from mpijob_bench.ranks.measurement import Measurement, count_iterations
+from mpijob_bench.ranks.measurement import Measurement
 from mpijob_bench.ranks.memory import available_bytes
 from mpijob_bench.ranks.patterns import Pattern
 
@@ -37,6 +37,7 @@ def test_all_collectives_are_right(backend, ranks, sizes):
     assert {line["bytes"] for line in found} == sizes
     assert all(line["wrong_elements"] == 0 for line in found)
     assert all(2 <= len(line["seconds"]) <= 3 and min(line["seconds"]) > 0 for line in found)
+    assert all(0 < line["in_a_row_seconds"] < 10 * max(line["seconds"]) for line in found)
 
 
 @LIBRARIES
@@ -106,6 +107,17 @@ def test_a_collective_that_does_nothing_is_wrong(collective):
     measurement = Measurement(FakeBackend(), Pattern(4, CPU), collective, 4096)
     for _ in range(2):
         assert measurement.iterate()[1] >= 768
+
+
+def test_in_a_row_ranks_meet_once():
+    """Five are timed after one that is not: 1 s each, whatever that one took."""
+    calls = []
+    backend = FakeBackend()
+    backend.barrier = lambda: calls.append("barrier")
+    backend.run = lambda *_: calls.append("run")
+    measurement = Measurement(backend, Pattern(4, CPU), "all_reduce", 4096)
+    assert measurement.repeat(5, clock=lambda: calls.count("run")) == 1
+    assert calls == ["barrier", *["run"] * 6]
 
 
 def test_a_collective_that_a_backend_lacks_is_told(capsys):

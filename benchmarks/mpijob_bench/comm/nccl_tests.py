@@ -13,7 +13,14 @@ from mpijob_bench.comm.bandwidth import busbw_factor
 from mpijob_bench.comm.nccl_tests_json import parse_nccl_json
 from mpijob_bench.comm.nccl_tests_run import NcclRow, NcclRun, wrong
 from mpijob_bench.comm.nccl_tests_text import parse_nccl_text
-from mpijob_bench.comm.summary import SCHEMA, Comm, bandwidths, distribution, fit_all
+from mpijob_bench.comm.summary import (
+    SCHEMA,
+    Comm,
+    bandwidths,
+    distribution,
+    fit_all,
+    typical_seconds,
+)
 from mpijob_bench.documents import read_bytes
 from mpijob_runtime.errors import Problem
 
@@ -87,7 +94,7 @@ def _result(run: NcclRun, row: NcclRow) -> dict[str, Any]:
     seconds: dict[str, Any] = {**unknown, "mean": row.seconds}
     if row.iteration_seconds:
         seconds = dict(distribution(row.iteration_seconds))
-    typical = seconds["p50"] or seconds["mean"]
+    typical = typical_seconds({"seconds": seconds})
     return {
         "collective": run.collective,
         "bytes": row.bytes,

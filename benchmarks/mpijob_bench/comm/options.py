@@ -20,6 +20,8 @@ ELEMENT_BYTES = 4
 ARRAYS = 4
 """What a rank needs, in total arrays: what it sends, what it gets, and the library's own copies."""
 
+_MOST_IN_A_ROW = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
@@ -69,6 +71,17 @@ def sweep_sizes(sweep: Sweep, *, max_bytes: int, ranks: int) -> list[int]:
     if sweep.min_bytes <= max_bytes:
         sizes.append(max_bytes)
     return sorted({max(share, size // share * share) for size in sizes})
+
+
+def count_iterations(sweep: Sweep, seconds: float) -> int:
+    """Return how many iterations of so many seconds the budget allows, between the bounds."""
+    affordable = int(sweep.budget_seconds / max(seconds, 1e-9))
+    return max(sweep.min_iterations, min(sweep.max_iterations, affordable))
+
+
+def count_in_a_row(iterations: int) -> int:
+    """Return how many are timed in a row, where so many are timed one by one."""
+    return min(iterations, _MOST_IN_A_ROW)
 
 
 def comm_program(sweep: Sweep) -> tuple[str, ...]:

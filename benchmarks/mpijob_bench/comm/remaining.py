@@ -6,7 +6,7 @@ Layer: pure; imports options.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from mpijob_bench.comm.options import Sweep
+from mpijob_bench.comm.options import Sweep, count_in_a_row, count_iterations
 
 _SIZES_TO_SEE = 3
 
@@ -45,8 +45,8 @@ class Remaining:
 
     def _cost(self, size: int) -> float:
         iteration = self._known.get(size) or self._beyond(size)
-        timed = max(self.sweep.budget_seconds, self.sweep.min_iterations * iteration)
-        return self.sweep.warmup * iteration + min(timed, self.sweep.max_iterations * iteration)
+        timed = count_iterations(self.sweep, iteration)
+        return (self.sweep.warmup + timed + 1 + count_in_a_row(timed)) * iteration
 
     def _beyond(self, size: int) -> float:
         """Return the time of an iteration of a larger size, by the slope of the last two."""

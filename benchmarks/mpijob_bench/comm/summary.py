@@ -1,6 +1,8 @@
 """What ranks told of a sweep, summed up in the form ``comm/1``.
 
-The time of an iteration is that of its slowest rank. Bandwidths are from the median iteration.
+The time of an iteration is that of its slowest rank. Bandwidths and fits are from iterations in a
+row, as nccl-tests and a training step have them: what ranks meet in before single ones, a barrier,
+lets them go one after the other, and the slowest rank's time then has the others' lateness in it.
 
 Layer: pure; imports bandwidth, fit, options, and launches for a line's type.
 """
@@ -26,14 +28,17 @@ class _Measured:
     """A collective at one size: the slowest rank of each iteration, and each rank's median."""
 
     slowest_seconds: list[float]
+    in_a_row_seconds: float = 0.0
     rank_p50_seconds: dict[int, float] = field(default_factory=dict)
     wrong_elements: int = 0
 
-    def add(self, rank: int, seconds: Sequence[float], wrong: int) -> None:
+    def add(self, rank: int, data: Mapping[str, Any]) -> None:
+        seconds = data["seconds"]
         pairs = zip(self.slowest_seconds, seconds, strict=True)
         self.slowest_seconds = [max(pair) for pair in pairs]
         self.rank_p50_seconds[rank] = float(np.median(seconds))
-        self.wrong_elements += wrong
+        self.in_a_row_seconds = max(self.in_a_row_seconds, data["in_a_row_seconds"])
+        self.wrong_elements += data["wrong_elements"]
 
 
 class Summary:
@@ -94,9 +99,8 @@ class Summary:
 
     def _add(self, rank: int, data: Mapping[str, Any]) -> None:
         key = (data["collective"], data["bytes"])
-        seconds = data["seconds"]
-        measured = self._measured.setdefault(key, _Measured([0.0] * len(seconds)))
-        measured.add(rank, seconds, data["wrong_elements"])
+        measured = self._measured.setdefault(key, _Measured([0.0] * len(data["seconds"])))
+        measured.add(rank, data)
 
 
 def fit_all(
@@ -107,7 +111,7 @@ def fit_all(
     for name in dict.fromkeys(result["collective"] for result in results):
         own = [result for result in results if result["collective"] == name]
         sizes = [result["bytes"] for result in own]
-        seconds = [typical_seconds(result["seconds"]) for result in own]
+        seconds = [typical_seconds(result) for result in own]
         try:
             fits[name] = fit(name, ranks, sizes, seconds).to_json()
         except NotFittedError as error:
@@ -115,11 +119,15 @@ def fit_all(
     return fits, refused
 
 
-def typical_seconds(seconds: Mapping[str, float | None]) -> float:
-    """Return the median iteration, or the mean where only that is known (nccl-tests)."""
-    typical = seconds["p50"] if seconds["p50"] is not None else seconds["mean"]
-    assert typical is not None  # the schema says so
-    return typical
+def typical_seconds(result: Mapping[str, Any]) -> float:
+    """Return what an iteration takes in a row with others.
+
+    Where that was not measured the median stands for it, and the mean where only that is known
+    (nccl-tests, whose mean is of iterations in a row).
+    """
+    seconds = result["seconds"]
+    known = (result.get("in_a_row_seconds"), seconds["p50"], seconds["mean"])
+    return float(next(value for value in known if value is not None))
 
 
 def bandwidths(collective: str, ranks: int, size_bytes: int, seconds: float) -> dict[str, float]:
@@ -145,14 +153,15 @@ def distribution(seconds: Sequence[float]) -> dict[str, float]:
 
 
 def _result(collective: str, size_bytes: int, measured: _Measured, ranks: int) -> dict[str, Any]:
-    seconds = distribution(measured.slowest_seconds)
+    in_a_row = measured.in_a_row_seconds
     return {
         "collective": collective,
         "bytes": size_bytes,
         "iterations": len(measured.slowest_seconds),
         "iteration_seconds": measured.slowest_seconds,
         "wrong_elements": measured.wrong_elements,
-        "seconds": seconds,
-        **bandwidths(collective, ranks, size_bytes, seconds["p50"]),
+        "seconds": distribution(measured.slowest_seconds),
+        "in_a_row_seconds": in_a_row,
+        **bandwidths(collective, ranks, size_bytes, in_a_row),
         "rank_p50_seconds": [measured.rank_p50_seconds[rank] for rank in range(ranks)],
     }

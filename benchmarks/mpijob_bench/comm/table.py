@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from mpijob_bench.comm.options import ARRAYS
-from mpijob_bench.comm.summary import Comm
+from mpijob_bench.comm.summary import Comm, typical_seconds
 from mpijob_bench.sizes import format_bytes, format_rate, format_time
 from mpijob_runtime.outcome import count
 
@@ -21,7 +21,7 @@ def comm_table(comm: Comm) -> Table:
         title += f" ({comm['fidelity']})"
     table = Table(title=title)
     table.add_column("collective", no_wrap=True)
-    for name in ("bytes", "n", "time p50", "time p99", "algbw", "busbw", "wrong"):
+    for name in ("bytes", "n", "time", "p50", "p99", "algbw", "busbw", "wrong"):
         table.add_column(name, justify="right", no_wrap=True)
     previous = None
     for result in comm["results"]:
@@ -60,19 +60,14 @@ def _memory_note(comm: Comm) -> list[str]:
 
 
 def _row(result: Mapping[str, Any], *, named: bool) -> tuple[str, ...]:
-    seconds = result["seconds"]
-    p50 = (
-        format_time(seconds["p50"])
-        if seconds["p50"] is not None
-        else f"~{format_time(seconds['mean'])}"
-    )
+    p50, p99 = (result["seconds"][name] for name in ("p50", "p99"))
     wrong = result["wrong_elements"]
     return (
         result["collective"] if named else "",
         format_bytes(result["bytes"]),
         str(result["iterations"] or "?"),
-        p50,
-        format_time(seconds["p99"]) if seconds["p99"] is not None else "?",
+        format_time(typical_seconds(result)),
+        *("?" if value is None else format_time(value) for value in (p50, p99)),
         format_rate(result["algbw_bytes_per_second"]),
         format_rate(result["busbw_bytes_per_second"]),
         "?" if wrong is None else f"[red]{wrong}[/red]" if wrong else "0",

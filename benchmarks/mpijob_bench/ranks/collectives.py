@@ -3,13 +3,14 @@
     python -m mpijob_bench.ranks.collectives --backend gloo --collectives all_reduce
 
 Lines, by their key ``bench``: ``sweep`` from rank 0, what will be measured and what memory allows;
-``collective``, the seconds of each iteration of this rank; ``unsupported``, a collective that the
+``collective``, what this rank has measured at one size; ``unsupported``, a collective that the
 backend lacks, from rank 0.
 """
 
 import argparse
 import socket
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from mpijob_bench.comm.bandwidth import COLLECTIVES
 from mpijob_bench.comm.options import ARRAYS, BACKENDS, Sweep, sweep_sizes
@@ -42,12 +43,12 @@ def _sweep(
 ) -> None:
     for size in sizes:
         try:
-            seconds, wrong = measure(backend, pattern, sweep, collective, size)
+            measured = measure(backend, pattern, sweep, collective, size)
         except UnsupportedError as error:
             if backend.rank == 0:
                 tell("unsupported", collective=collective, reason=str(error))
             return
-        tell("collective", collective=collective, bytes=size, seconds=seconds, wrong_elements=wrong)
+        tell("collective", collective=collective, bytes=size, **asdict(measured))
 
 
 def _memory(backend: Backend) -> int:

@@ -2,16 +2,32 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 
-from mpijob_bench.comm.options import ELEMENT_BYTES, Sweep
+from mpijob_bench.comm.options import ELEMENT_BYTES, Sweep, count_in_a_row, count_iterations
 from mpijob_bench.ranks.backends import Backend
 from mpijob_bench.ranks.patterns import Pattern
 
 Clock = Callable[[], float]
 _UNWRITTEN = -1.0
 _NANOSECOND_DIGITS = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one rank has measured of a collective at one size.
+
+    Attributes:
+        seconds: of each timed iteration, which all ranks have begun together.
+        in_a_row_seconds: of an iteration that follows another, the mean of several.
+        wrong_elements: of all iterations that were looked at.
+    """
+
+    seconds: list[float]
+    in_a_row_seconds: float
+    wrong_elements: int
 
 
 class Measurement:
@@ -49,6 +65,20 @@ class Measurement:
             self._receive[len(self._receive) // 2] += 1
         return round(seconds, _NANOSECOND_DIGITS), self._count_wrong()
 
+    def repeat(self, times: int, *, clock: Clock = time.perf_counter) -> float:
+        """Run it so often without meeting in between, and return the seconds of one.
+
+        One more that is not timed comes first, so how late ranks leave the barrier is not in it.
+        Nobody looks at the elements: they are sums of sums.
+        """
+        self._prepare()
+        self._backend.barrier()
+        self._backend.run(self._collective, self._send, self._receive)
+        began = clock()
+        for _ in range(times):
+            self._backend.run(self._collective, self._send, self._receive)
+        return round((clock() - began) / times, _NANOSECOND_DIGITS)
+
     def _array(self, elements: int) -> torch.Tensor:
         return torch.empty(elements, dtype=torch.float32, device=self._backend.device)
 
@@ -76,8 +106,8 @@ class Measurement:
 
 def measure(
     backend: Backend, pattern: Pattern, sweep: Sweep, collective: str, size_bytes: int
-) -> tuple[list[float], int]:
-    """Return the seconds of this rank's timed iterations, and its wrong elements in all of them.
+) -> Measured:
+    """Measure a collective at one size, on this rank.
 
     Warm-up iterations are checked, too. How many are timed depends on the slowest rank's last
     warm-up iteration, so all ranks do as many.
@@ -90,10 +120,8 @@ def measure(
         measurement.iterate(corrupt=sweep.corrupt and backend.rank == 0 and number == 0)
         for number in range(iterations)
     ]
-    return [seconds for seconds, _ in timed], sum(wrong for _, wrong in [*warm, *timed])
-
-
-def count_iterations(sweep: Sweep, seconds: float) -> int:
-    """Return how many iterations of so many seconds the budget allows, between the bounds."""
-    affordable = int(sweep.budget_seconds / max(seconds, 1e-9))
-    return max(sweep.min_iterations, min(sweep.max_iterations, affordable))
+    return Measured(
+        [seconds for seconds, _ in timed],
+        measurement.repeat(count_in_a_row(iterations)),
+        sum(wrong for _, wrong in [*warm, *timed]),
+    )

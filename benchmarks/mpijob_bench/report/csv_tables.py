@@ -14,7 +14,7 @@ from mpijob_runtime.masking import masked_text
 _LAUNCH = ("number", "kind", "nodes", "pair", "order", "started", "seconds", "status", "reason")
 _MODE = ("mode", "steps", "samples_per_second", "step_mean_seconds", "step_p50_seconds")
 _TAIL = ("step_p99_seconds", "step_max_seconds", "step_cv")
-_COMM = ("collective", "bytes", "iterations", "wrong_elements")
+_COMM = ("collective", "bytes", "iterations", "wrong_elements", "in_a_row_seconds")
 _BANDWIDTHS = ("algbw_bytes_per_second", "busbw_bytes_per_second")
 _SECONDS = ("min", "mean", "p50", "p90", "p99", "max")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

@@ -70,7 +70,7 @@ def by_collective(comm: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]
 def _points(axes: Axes, rows: Sequence[Mapping[str, Any]], unit: float) -> None:
     x = [row["bytes"] for row in rows]
     y = [row["busbw_bytes_per_second"] / unit for row in rows]
-    axes.plot(x, y, "o", color=sentinel("measured"), ms=6, label="allreduce, median")
+    axes.plot(x, y, "o", color=sentinel("measured"), ms=6, label="allreduce")
 
 
 def _others(axes: Axes, rows: Mapping[str, Sequence[Mapping[str, Any]]], unit: float) -> None:

@@ -11,7 +11,7 @@ from mpijob_bench.comm.document import parse_comm, read_comm, write_comm
 from mpijob_bench.comm.fit import NotFittedError, fit
 from mpijob_bench.comm.options import Sweep, comm_program, sweep_sizes
 from mpijob_bench.comm.remaining import Remaining
-from mpijob_bench.comm.summary import Summary
+from mpijob_bench.comm.summary import Summary, typical_seconds
 from mpijob_bench.comm.table import comm_table, notes
 from mpijob_bench.errors import ResultError
 from mpijob_bench.launches import Line
@@ -19,9 +19,10 @@ from mpijob_bench.launches import Line
 SIZES = [1 << power for power in range(10, 27, 2)]
 
 
-def told(rank, size, seconds, *, wrong=0, collective="all_reduce"):
+def told(rank, size, seconds, *, in_a_row=1.0, wrong=0, collective="all_reduce"):
     """Return a rank's line; four ranks are on two hosts."""
-    facts = {"collective": collective, "bytes": size, "seconds": seconds, "wrong_elements": wrong}
+    facts = {"collective": collective, "bytes": size, "wrong_elements": wrong}
+    facts |= {"seconds": seconds, "in_a_row_seconds": in_a_row}
     return Line(rank, f"worker-{rank // 2}", {"bench": "collective", **facts})
 
 
@@ -49,18 +50,22 @@ def test_factors_are_those_of_nccl_tests(collective, factor):
 
 
 def test_an_iteration_takes_as_long_as_its_slowest_rank():
-    """Not the mean over ranks; each rank keeps its own median; wrong elements add up."""
+    """Not the mean over ranks; each rank keeps its own median; wrong elements add up.
+
+    Bandwidths are of iterations in a row.
+    """
     lines = [
         told(0, 1000, [1.0, 5.0, 3.0], wrong=2),
-        told(1, 1000, [2.0, 1.0, 4.0]),
+        told(1, 1000, [2.0, 1.0, 4.0], in_a_row=4.0),
         told(3, 1000, [1.0, 1.0, 1.0]),
         told(2, 1000, [1.0, 1.0, 6.0], wrong=1),
     ]
     comm = summary(lines)
     row = comm["results"][0]
     assert (row["seconds"]["min"], row["seconds"]["p50"], row["seconds"]["max"]) == (2, 5, 6)
-    assert row["algbw_bytes_per_second"] == 200.0
-    assert row["busbw_bytes_per_second"] == 300.0
+    assert row["in_a_row_seconds"] == 4.0
+    assert row["algbw_bytes_per_second"] == 250.0
+    assert row["busbw_bytes_per_second"] == 375.0
     assert row["rank_p50_seconds"] == [3.0, 2.0, 1.0, 1.0]
     assert row["iteration_seconds"] == [2.0, 5.0, 6.0]
     assert (row["wrong_elements"], row["iterations"]) == (3, 3)
@@ -122,6 +127,15 @@ def test_what_cannot_be_fitted_is_refused(ranks, sizes, seconds, word):
         fit("all_reduce", ranks, sizes, seconds)
 
 
+@pytest.mark.parametrize(
+    ("known", "seconds"),
+    [({"in_a_row_seconds": 1.0}, 1.0), ({}, 2.0), ({"seconds": {"p50": None, "mean": 3.0}}, 3.0)],
+)
+def test_what_an_iteration_takes(known, seconds):
+    """In a row, as a training step has them; the median where only single ones are known."""
+    assert typical_seconds({"seconds": {"p50": 2.0, "mean": 2.5}, **known}) == seconds
+
+
 def test_a_sweep_without_a_fit_says_why():
     """In the document, and that document is valid."""
     lines = [told(rank, size, [1.0]) for size in (64, 128) for rank in range(4)]
@@ -162,7 +176,8 @@ def test_the_time_left_follows_the_larger_sizes():
     for size in remaining.sizes[:3]:
         assert remaining.seconds() is None
         remaining.note(size, size / 10e6)
-    assert remaining.seconds() == pytest.approx(5 * 0.1 + 5 * 0.4)
+    # one to warm up, four by themselves, one that is not timed and four in a row
+    assert remaining.seconds() == pytest.approx(10 * 0.1 + 10 * 0.4)
 
 
 def test_what_is_written_is_read_again_and_unknown_keys_stay(tmp_path):

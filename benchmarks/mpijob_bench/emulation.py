@@ -17,12 +17,13 @@ import click
 from mpijob_bench.assemble import efficiency
 from mpijob_bench.documents import writing
 from mpijob_bench.errors import LaunchError, ResultError
+from mpijob_bench.expected import expected_efficiency, expected_step_seconds
 from mpijob_bench.guards import scale_invariance
 from mpijob_bench.interruption import terminated_as_interrupted
 from mpijob_bench.manifest import CLAIM, RESULTS, emulated_job
 from mpijob_bench.plan import Curve, Emulation, Plan, format_plan, parse_plan
 from mpijob_bench.result import Result, read_result
-from mpijob_bench.run_command import RESULT, expected_step_seconds, keep_plan
+from mpijob_bench.run_command import RESULT, keep_plan
 from mpijob_bench.schedule import plan_seconds
 from mpijob_bench.sections import write_whole_result
 from mpijob_runtime.errors import Problem
@@ -90,7 +91,9 @@ def emulate(
 def say_again(again: Plan) -> None:
     """Say what comes after the run itself."""
     assert again.emulation is not None
-    seconds = plan_seconds(again, expected_step_seconds(again))
+    seconds = plan_seconds(
+        again, expected_step_seconds(again), efficiency=expected_efficiency(again)
+    )
     pairs = "1 pair" if again.pairs == 1 else f"{again.pairs} pairs"
     scale = f"twice the scale, k = {again.emulation.k:g}"
     click.echo(f"{pairs} at {scale}, for guard G5; about {seconds / 60:.0f} min", err=True)

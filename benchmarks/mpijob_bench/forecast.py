@@ -8,11 +8,11 @@ Layer: reads profiles; imports attribution, allreduce, predict.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
-from mpijob_bench.allreduce import allreduce_of
+from mpijob_bench.allreduce import Allreduce, allreduce_of
 from mpijob_bench.attribution import paired
 from mpijob_bench.documents import read_bytes
 from mpijob_bench.errors import ResultError
@@ -57,27 +57,50 @@ def forecast(result: Mapping[str, Any], *, profile_file: str | None = None) -> F
     scale, basis = _time_scale(result, profile, emulation)
     if scale is None:
         return Forecast(None, basis)
+    setup = replace(
+        make_setup(profile, allreduce, workload, emulation, time_scale=scale),
+        ranks=_ranks(result) or allreduce.ranks,
+    )
+    return Forecast(setup, f"{basis}; allreduce of {allreduce.ranks} ranks")
+
+
+def make_setup(
+    profile: Profile,
+    allreduce: Allreduce,
+    workload: Mapping[str, Any],
+    emulation: Mapping[str, Any],
+    *,
+    time_scale: float,
+) -> Setup:
+    """Return what is to be predicted, for as many ranks as the allreduce had.
+
+    Args:
+        profile: of a step.
+        allreduce: its cost.
+        workload: of a plan or result, as plain data.
+        emulation: the same; empty if nothing is emulated.
+        time_scale: what the profile's times are multiplied by.
+    """
     cv = float(emulation.get("jitter_cv") or 0.0)
-    busy = (profile.forward_seconds + profile.backward_seconds) * scale
+    busy = (profile.forward_seconds + profile.backward_seconds) * time_scale
     options = {
         key: value for key, value in (workload.get("options") or {}).items() if value is not None
     }
     cycle = float(options.get("cycle_ms", CYCLE_MS)) / 1e3
-    setup = Setup(
+    return Setup(
         profile=profile,
         allreduce=allreduce,
-        ranks=_ranks(result) or allreduce.ranks,
+        ranks=allreduce.ranks,
         framework="horovod" if workload.get("framework") == "horovod" else "ddp",
         bucket_mb=options.get("bucket_mb"),
         fusion_mb=float(options.get("fusion_mb", FUSION_MB)),
         cycle_seconds=cycle * float(emulation.get("time_scale") or 1.0),
         compression=COMPRESSION_RATIO[options.get("compression", "none")],
         accumulation=int(options.get("accumulation", 1)),
-        time_scale=scale,
+        time_scale=time_scale,
         byte_scale=float(emulation.get("byte_scale") or 1.0),
         jitter_seconds=cv * busy,
     )
-    return Forecast(setup, f"{basis}; allreduce of {allreduce.ranks} ranks")
 
 
 def _profile(workload: Mapping[str, Any], profile_file: str | None) -> Profile | str:

@@ -33,7 +33,7 @@ def plan_facts(plan: Plan, *, step_seconds: float, launch_cv: float) -> dict[str
     return {
         "order": " ".join(first),
         "launches": len(planned_launches(plan)),
-        "seconds": round(plan_seconds(plan, step_seconds)),
+        "seconds": round(plan_seconds(plan, step_seconds, efficiency=plan.target)),
         "step_seconds": step_seconds,
         "launch_cv": launch_cv,
         "power": power,

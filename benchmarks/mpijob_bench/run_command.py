@@ -13,12 +13,12 @@ from mpijob_bench.comm.measure import FILE as COMM
 from mpijob_bench.documents import read_bytes, write_whole
 from mpijob_bench.ending import conclude
 from mpijob_bench.errors import LaunchError, ResultError
+from mpijob_bench.expected import expected_efficiency, expected_step_seconds
 from mpijob_bench.forecast import forecast
 from mpijob_bench.guards import prediction
 from mpijob_bench.interruption import terminated_as_interrupted
 from mpijob_bench.plan import Inject, Plan, parse_plan, plan_hash
 from mpijob_bench.predict import predict
-from mpijob_bench.profiles.profile import read_profile, shipped
 from mpijob_bench.record import Launch, Record
 from mpijob_bench.result import Result
 from mpijob_bench.run import Hosts, Run, count_parameters
@@ -29,7 +29,6 @@ from mpijob_runtime.errors import Problem, UsageError
 PLAN, RESULT = "plan.json", "result.json"
 
 _SHOWN_SECONDS = 90
-_STEP_SECONDS = 0.2  # of a model that nobody has timed yet
 
 
 def run_all(text: str, directory: Path, *, quiet: bool = False) -> int:
@@ -132,7 +131,7 @@ def job_hosts() -> Hosts:
 def do_launches(plan: Plan, run: Run, console: Console) -> None:
     """Do what is left, and say before each what it is and how long all will take."""
     left = run.left()
-    step, expected = expected_step_seconds(plan), plan.target
+    step, expected = expected_step_seconds(plan), expected_efficiency(plan)
     estimates = {
         planned.key: estimate_seconds(plan, planned, step_seconds=step, efficiency=expected)
         for planned in left
@@ -174,15 +173,6 @@ def make_result(text: str, record: Record) -> Result:
         predicted = predict(setup).efficiency if setup else None
         result["guards"].append(prediction(efficiency(result), predicted))
     return result
-
-
-def expected_step_seconds(plan: Plan) -> float:
-    """Return how long a step of a node alone may take: by the profile, if there is one."""
-    if plan.workload.kind != "profile" or plan.emulation is None:
-        return _STEP_SECONDS
-    profile = read_profile(shipped(plan.workload.name))
-    passes = plan.workload.options.accumulation
-    return profile.accumulated_seconds(passes) * plan.emulation.time_scale
 
 
 def _minutes(seconds: float) -> str:

@@ -85,15 +85,16 @@ def estimate_seconds(
     )
 
 
-def plan_seconds(plan: Plan, step_seconds: float) -> float:
-    """Return how long all launches of a plan will take, if it just reaches its target.
+def plan_seconds(plan: Plan, step_seconds: float, *, efficiency: float) -> float:
+    """Return how long all launches of a plan will take.
 
     Args:
         plan: that is asked about.
         step_seconds: of a node alone.
+        efficiency: that all nodes together are taken to have.
     """
     return sum(
-        estimate_seconds(plan, launch, step_seconds=step_seconds, efficiency=plan.target)
+        estimate_seconds(plan, launch, step_seconds=step_seconds, efficiency=efficiency)
         for launch in planned_launches(plan)
     )
 

@@ -7,6 +7,7 @@ import pytest
 
 from mpijob_bench.cli import main
 from mpijob_bench.errors import ResultError
+from mpijob_bench.expected import expected_efficiency, expected_step_seconds
 from mpijob_bench.plan import (
     Curve,
     Emulation,
@@ -19,6 +20,7 @@ from mpijob_bench.plan import (
     plan_hash,
     read_plan,
 )
+from mpijob_bench.profiles import read_profile, shipped
 from mpijob_bench.schedule import (
     LAUNCH_SECONDS,
     estimate_seconds,
@@ -106,6 +108,18 @@ def test_a_launch_together_takes_its_blocks():
     launch = next(found for found in planned_launches(EMULATED) if found.kind == "together")
     seconds = estimate_seconds(EMULATED, launch, step_seconds=1.0, efficiency=0.5)
     assert seconds == LAUNCH_SECONDS + (40 + 400) + 2 * (30 + 50)
+
+
+def test_what_a_slow_link_takes_is_expected():
+    """VGG-16's 553 MB over eight links of 2.5 GB/s: the wire alone takes most of the step."""
+    workload, k = Workload("profile", "vgg16"), 25e9 / 125e6
+    emulation = Emulation(25e9, byte_scale=k / 8, time_scale=8)
+    plan = Plan(workload, nodes=8, pairs=3, fidelity="emulated", emulation=emulation)
+    profile = read_profile(shipped("vgg16"))
+    wire = 8 * 1.75 * profile.gradient_bytes / 25e9 * 1514 / 1448
+    assert expected_step_seconds(plan) == pytest.approx(8 * profile.step_seconds)
+    assert expected_efficiency(plan) == pytest.approx(profile.step_seconds / wire, rel=0.2)
+    assert expected_efficiency(COMMAND) == COMMAND.target
 
 
 def test_time_left_learns_from_what_was_done():

@@ -3,7 +3,8 @@
 The line c(s) = 2(n-1) alpha + 2(n-1)/n s/B (Thakur, Rabenseifner and Gropp, IJHPCA 19(1), 2005,
 for a ring) has two parameters, and real allreduces bend: algorithms and protocols change with
 size, caches end. So inside the sweep the measured time is interpolated, linearly in the size,
-which is exact where the line holds. Outside of it and for other numbers of ranks the line must do.
+which is exact where the line holds. Beyond the largest size the line's slope must do; below the
+smallest its time less what a smaller one saves on the wire; for other numbers of ranks the line.
 
 Layer: pure; imports numpy, and comm.summary for what is typical of iterations.
 """
@@ -67,8 +68,10 @@ class Allreduce:
         line = self._line(size, self.ranks)
         if not self.sizes_bytes:
             return line
+        first = self.seconds[0]
         if size < self.sizes_bytes[0]:
-            return min(line, self.seconds[0])
+            saved = self._transfer(self.sizes_bytes[0] - size, self.ranks)
+            return min(max(first - saved, line), first)
         beyond = max(size - self.sizes_bytes[-1], 0.0)
         inside = float(np.interp(size, self.sizes_bytes, self.seconds))
         return inside + self._transfer(beyond, self.ranks)

@@ -122,14 +122,27 @@ def test_stragglers_cost_what_the_reference_says():
 
 
 def test_an_allreduce_is_measured_inside_and_fitted_outside():
-    """Linear between points, the line's slope beyond the last, never above the first below it."""
+    """Linear between points, and the line's slope beyond the last."""
     link = Allreduce(2, 0.5, 10.0, (10, 20), (4.0, 5.0))
     assert link.cost_seconds(15) == 4.5
     assert link.cost_seconds(30) == 6.0
-    assert link.cost_seconds(5) == 1.5
     assert link.cost_seconds(15, ranks=1) == 0
     line = Allreduce(2, 0.5, 10.0)
     assert line.cost_seconds(10, ranks=4) == 2 * 3 * 0.5 + 2 * 3 / 4
+
+
+@pytest.mark.parametrize(
+    ("alpha", "first", "seconds", "wanted"),
+    [
+        (0.5, 10, 4.0, 3.0),  # a second on the wire is saved
+        (0.5, 1000, 100.5, 1.0),  # latency has hidden behind the wire: the line's
+        (3.0, 10, 4.0, 4.0),  # never more than the smallest
+    ],
+)
+def test_below_the_smallest_size_latency_is_left(alpha, first, seconds, wanted):
+    """Of an allreduce of nothing: what was measured less the wire, the line's at least."""
+    link = Allreduce(2, alpha, 10.0, (first, 2 * first), (seconds, 2 * seconds))
+    assert link.cost_seconds(0) == pytest.approx(wanted)
 
 
 def test_more_bandwidth_leaves_latency():

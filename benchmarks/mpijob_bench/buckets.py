@@ -60,6 +60,21 @@ class Transfer:
     end_seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """How Horovod's thread wakes.
+
+    Attributes:
+        seconds: from one waking to the next, above 0.
+        negotiation_seconds: what ranks take each time to agree on what is ready.
+        phase: where in a cycle the backward pass begins, from 0 to 1: chance in a job.
+    """
+
+    seconds: float
+    negotiation_seconds: float = 0.0
+    phase: float = 0.5
+
+
 Cost = Callable[[int], float]
 """Seconds of an allreduce of so many bytes."""
 
@@ -104,35 +119,30 @@ def horovod_transfers(
     cost: Cost,
     *,
     threshold_bytes: int,
-    cycle_seconds: float,
-    negotiation_seconds: float = 0.0,
+    cycle: Cycle,
     scale: float = 1.0,
 ) -> tuple[Transfer, ...]:
     """Return when Horovod sends gradients.
-
-    The first cycle is half a cycle into the backward pass: its phase is chance, and that is its
-    mean.
 
     Args:
         gradients: in the order in which they get ready.
         cost: of an allreduce.
         threshold_bytes: of the fusion buffer, before compression.
-        cycle_seconds: from one waking to the next, above 0.
-        negotiation_seconds: what ranks take each cycle to agree on what is ready.
+        cycle: of the thread that sends.
         scale: what the times of compute are multiplied by.
     """
-    idle = max(cycle_seconds, negotiation_seconds)
-    sent, waiting, wake = list[Transfer](), list(gradients), idle / 2
+    idle = max(cycle.seconds, cycle.negotiation_seconds)
+    sent, waiting, wake = list[Transfer](), list(gradients), idle * cycle.phase
     while waiting:
         first = waiting[0].ready_seconds * scale
         wake += max(math.ceil((first - wake) / idle), 0) * idle
         ready = [one for one in waiting if one.ready_seconds * scale <= wake]
         waiting = waiting[len(ready) :]
-        free = wake + negotiation_seconds
+        free = wake + cycle.negotiation_seconds
         for bucket in _fused(ready, threshold_bytes):
             start, free = free, free + cost(bucket.bytes)
             sent.append(Transfer(bucket, start, free))
-        wake = max(wake + cycle_seconds, free)
+        wake = max(wake + cycle.seconds, free)
     return tuple(sent)
 
 

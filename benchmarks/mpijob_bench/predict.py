@@ -11,7 +11,8 @@ b, optimizer o, ready times r_k and costs c_k
 where a is the number of accumulated passes, sigma the standard deviation of a rank's compute from
 step to step, and e_N the expectation of the largest of N standard normals: all wait for the last.
 The serial channel that starts each bucket as soon as it can is this maximum (max-plus algebra).
-Horovod's channel also waits for its cycles, each of which costs an allreduce of a few bytes.
+Horovod's channel also waits for its cycles, each of which costs an allreduce of a few bytes; where
+in a cycle a step begins is chance, so its loss is the mean over phases.
 Compression divides what is sent; its own time is not in the model, nor is what communication
 takes from compute, so the prediction is an upper bound.
 
@@ -19,21 +20,24 @@ Layer: pure; imports numpy, scipy, plan, profiles, buckets and allreduce.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from statistics import fmean
 
 import numpy as np
 from scipy import stats
 
 from mpijob_bench.allreduce import Allreduce
-from mpijob_bench.buckets import MIB, Transfer, ddp_buckets, horovod_transfers, serial
+from mpijob_bench.buckets import MIB, Cycle, Transfer, ddp_buckets, horovod_transfers, serial
 from mpijob_bench.plan import CYCLE_MS, FUSION_MB, Framework
 from mpijob_bench.profiles import Profile
 
 COMPRESSION_RATIO: Mapping[str, float] = {"none": 1.0, "fp16": 2.0, "bf16": 2.0}
 """Bytes of a gradient in fp32 / bytes that are sent."""
 
+_PHASES = tuple(number / 10 for number in range(1, 10))
+_MIDDLE = 0.5
 _STATUS_BITS, _WORD_BITS = 3, 64  # horovod/common/response_cache.h
 _WIDEST = 9.0  # standard deviations; beyond is less than 1e-18
 _POINTS = 20_001
@@ -99,7 +103,8 @@ class Prediction:
         alone_seconds: a step of a node by itself, all accumulated passes of it.
         exposed_seconds: of communication that compute does not cover, a step.
         straggler_seconds: waited for the last rank, a step.
-        timeline: the buckets, from the start of the last backward pass.
+        timeline: the buckets, from the start of the last backward pass; Horovod's where that falls
+            into the middle of a cycle.
     """
 
     efficiency: float
@@ -118,17 +123,23 @@ def predict(setup: Setup) -> Prediction:
     """Return the efficiency to be expected."""
     profile = setup.profile
     backward = profile.backward_seconds * setup.time_scale * setup.batch_scale
-    timeline = transfers(setup) if setup.ranks > 1 else ()
-    exposed = max((sent.end_seconds - backward for sent in timeline), default=0.0)
-    exposed = max(exposed, 0.0)
+    phases = _PHASES if setup.framework == "horovod" else (_MIDDLE,)
+    timelines = {phase: transfers(setup, phase) if setup.ranks > 1 else () for phase in phases}
+    exposed = fmean(_beyond(backward, timeline) for timeline in timelines.values())
     wait = expected_largest(setup.ranks) * setup.jitter_seconds * math.sqrt(setup.accumulation)
     passes = setup.accumulation * setup.batch_scale
     alone = setup.time_scale * profile.accumulated_seconds(passes)
-    return Prediction(alone / (alone + exposed + wait), alone, exposed, wait, timeline)
+    efficiency = alone / (alone + exposed + wait)
+    return Prediction(efficiency, alone, exposed, wait, timelines[_MIDDLE])
 
 
-def transfers(setup: Setup) -> tuple[Transfer, ...]:
-    """Return when each bucket is sent."""
+def _beyond(backward_seconds: float, timeline: Sequence[Transfer]) -> float:
+    """Return for how long buckets are still being sent after the backward pass."""
+    return max([sent.end_seconds - backward_seconds for sent in timeline] + [0.0])
+
+
+def transfers(setup: Setup, phase: float = _MIDDLE) -> tuple[Transfer, ...]:
+    """Return when each bucket is sent, with Horovod's cycle in that phase."""
     scale = setup.time_scale * setup.batch_scale
     gradients = setup.profile.gradients
     if setup.framework == "horovod":
@@ -136,8 +147,7 @@ def transfers(setup: Setup) -> tuple[Transfer, ...]:
             gradients,
             setup.cost_seconds,
             threshold_bytes=int(setup.fusion_mb * MIB * setup.compression),
-            cycle_seconds=setup.cycle_seconds,
-            negotiation_seconds=setup.negotiation_seconds,
+            cycle=Cycle(setup.cycle_seconds, setup.negotiation_seconds, phase),
             scale=scale,
         )
     buckets = ddp_buckets(gradients, None if setup.bucket_mb is None else setup.bucket_mb * MIB)

@@ -4,7 +4,7 @@ import math
 import pytest
 
 from mpijob_bench.allreduce import Allreduce, allreduce_of
-from mpijob_bench.buckets import MIB, ddp_buckets, horovod_transfers
+from mpijob_bench.buckets import MIB, Cycle, ddp_buckets, horovod_transfers
 from mpijob_bench.predict import Setup, expected_largest, predict
 from mpijob_bench.profiles import Gradient, Profile
 from mpijob_bench.what_if import outcomes, parse_change, usual_changes
@@ -154,7 +154,7 @@ def test_more_bandwidth_leaves_latency():
 def test_horovod_waits_for_its_cycle_and_for_itself():
     """Cycles at 0.5, 1.5, …: ready at 1 is sent at 1.5; 2 and 3 while it sends, so fused after."""
     some = gradients(3 * MIB, MIB, MIB)
-    found = horovod_transfers(some, LINK.cost_seconds, threshold_bytes=9 * MIB, cycle_seconds=1.0)
+    found = horovod_transfers(some, LINK.cost_seconds, threshold_bytes=9 * MIB, cycle=Cycle(1.0))
     spans = [(one.bucket.gradients, one.start_seconds, one.end_seconds) for one in found]
     assert spans == [(1, 1.5, 4.5), (2, 4.5, 6.5)]
 
@@ -173,10 +173,16 @@ def test_horovods_ranks_agree_before_they_send(negotiation, wanted):
         some,
         LINK.cost_seconds,
         threshold_bytes=9 * MIB,
-        cycle_seconds=1.0,
-        negotiation_seconds=negotiation,
+        cycle=Cycle(1.0, negotiation),
     )
     assert [(one.bucket.gradients, one.start_seconds, one.end_seconds) for one in found] == wanted
+
+
+def test_where_in_a_cycle_a_step_begins_is_chance():
+    """Ready at the end of the pass and free to send: it waits for the next waking, half a cycle."""
+    free = Allreduce(2, alpha_seconds=0.0, bytes_per_second=1e18)
+    found = predict(setup(MIB, framework="horovod", allreduce=free, cycle_seconds=0.8))
+    assert found.exposed_seconds == pytest.approx(0.4, abs=0.05)
 
 
 def test_horovods_negotiation_is_an_allreduce_of_a_bit_a_tensor():
@@ -205,7 +211,7 @@ def test_horovods_threshold_is_of_what_is_sent():
 def test_what_horovod_fuses(sizes, wanted):
     """In order, as controller.cc does."""
     some = gradients(*sizes, every=1e-9)
-    found = horovod_transfers(some, lambda _: 0.0, threshold_bytes=10, cycle_seconds=1.0)
+    found = horovod_transfers(some, lambda _: 0.0, threshold_bytes=10, cycle=Cycle(1.0))
     assert [one.bucket.gradients for one in found] == wanted
 
 

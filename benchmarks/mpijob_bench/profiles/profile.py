@@ -135,15 +135,11 @@ def parse_profile(text: str) -> Profile:
     Raises:
         ValueError: It is not JSON, not of the schema, or its times do not fit together.
     """
-    import jsonschema  # heavy, and only reading needs it
+    from mpijob_bench.documents import schema_problems, strict_json  # heavy: only reading needs it
 
-    from mpijob_bench.documents import strict_json
-
-    schema = json.loads((resources.files(PACKAGE) / "schema" / SCHEMA_FILE).read_text("utf-8"))
     fields: Any = strict_json(text.encode())
-    validator = jsonschema.Draft202012Validator(schema)
-    if error := jsonschema.exceptions.best_match(validator.iter_errors(fields)):
-        raise ValueError(f"{error.json_path}: {error.message}")
+    if problems := schema_problems(fields, SCHEMA_FILE):
+        raise ValueError(problems[0].describe("profile"))
     del fields["schema"]
     gradients = tuple(Gradient(**gradient) for gradient in fields.pop("gradients"))
     return Profile(**fields, gradients=gradients)

@@ -245,6 +245,18 @@ def test_signals_to_the_group_do_not_end_the_wrapper(number, start_rank):
     assert rank.end()[0] == 8
 
 
+@pytest.fixture
+def nothing_ignored():
+    """Take back what whoever started the tests in the background lets them ignore."""
+    handlers = dict.fromkeys((signal.SIGQUIT, signal.SIGHUP), signal.SIG_DFL)
+    handlers[signal.SIGINT] = signal.default_int_handler
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("nothing_ignored")
 def test_the_program_gets_the_usual_signal_dispositions(start_rank):
     """Neither the wrapper's ignored signals nor Python's SIGPIPE are inherited.
 
@@ -257,6 +269,7 @@ def test_the_program_gets_the_usual_signal_dispositions(start_rank):
     assert (blocked, ignored) == (0, USR1)
 
 
+@pytest.mark.usefixtures("nothing_ignored")
 def test_an_ignored_signal_stays_ignored_for_the_program(bare_environ):
     """Nohup's wish is kept: the daemon's SIG_IGN is passed on."""
     python = f"exec {sys.executable} -m mpijob_runtime.rank grep SigIgn /proc/self/status"

@@ -65,10 +65,10 @@ comm.log. Exits with 1 if elements were wrong.
 def command(*, imported: str | None, out: str, as_json: bool, **options: Any) -> int:
     """Measure collectives: time, bandwidth, correctness, and the alpha-beta model.
 
-    Sizes are of the total array, algbw = size / time, busbw as nccl-tests has it. Time is that of an
-    iteration among several in a row; p50 and p99 are of single ones, before each of which all ranks
-    meet. The slowest rank counts. Every element of every single one is compared with what it must
-    be.
+    Sizes are of the total array, algbw = size / time, busbw as nccl-tests has it. Time is that of
+    an iteration among several in a row; p50 and p99 are of single ones, before each of which all
+    ranks meet. The slowest rank counts. Every element of every single one is compared with what it
+    must be.
     """
     from pathlib import Path
 

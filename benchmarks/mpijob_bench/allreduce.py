@@ -68,8 +68,8 @@ class Allreduce:
         line = self._line(size, self.ranks)
         if not self.sizes_bytes:
             return line
-        first = self.seconds[0]
         if size < self.sizes_bytes[0]:
+            first = self.seconds[0]
             saved = self._transfer(self.sizes_bytes[0] - size, self.ranks)
             return min(max(first - saved, line), first)
         beyond = max(size - self.sizes_bytes[-1], 0.0)

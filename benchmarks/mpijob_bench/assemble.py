@@ -11,8 +11,8 @@ from importlib import metadata
 from typing import Any
 
 from mpijob_bench import guards
+from mpijob_bench.expected import expected_step_seconds
 from mpijob_bench.plan import Plan
-from mpijob_bench.profiles.profile import read_profile, shipped
 from mpijob_bench.record import Launch
 from mpijob_bench.result import SCHEMA, Result
 from mpijob_bench.verdict import efficiency_interval, pair_efficiency
@@ -167,9 +167,7 @@ def nominal_step_seconds(plan: Plan) -> float | None:
     inject = plan.emulation.inject
     if inject.stall_seconds or (inject.slow_share and plan.nodes < _FEWEST_WITH_SLOW_ONE):
         return None
-    profile = read_profile(shipped(plan.workload.name))
-    passes = plan.workload.options.accumulation
-    return profile.accumulated_seconds(passes) * plan.emulation.time_scale
+    return expected_step_seconds(plan)
 
 
 def _transport(plan: Plan, launches: Sequence[Launch]) -> dict[str, str | None]:

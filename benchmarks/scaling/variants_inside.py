@@ -11,6 +11,7 @@ import random
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ from mpijob_bench.launches import run_launch
 from mpijob_bench.plan import Emulation, Options
 from mpijob_bench.profiles.profile import read_profile, shipped
 from mpijob_bench.ranks.computing import ProfileComputing
-from mpijob_bench.ranks.counters import Counters, read_counters
+from mpijob_bench.ranks.counters import read_counters
 from mpijob_bench.ranks.horovod_start import start_horovod
 from mpijob_bench.ranks.reducing import DdpReducing, HorovodReducing, Mode, Reducing
 from mpijob_bench.ranks.tell import tell
+from mpijob_bench.run import load_of
 from mpijob_runtime.training import init_process_group
 
 RESULTS = Path("/results")
@@ -43,7 +45,7 @@ def launch_rounds() -> None:
     for number in range(done, asked["rounds"]):
         order = [*asked["options"], LOCAL]
         random.Random(f"{asked['seed']}-{number}").shuffle(order)
-        began, before = time.monotonic(), read_counters(None)
+        began, before = time.monotonic(), asdict(read_counters(None))
         seconds: dict[str, float] = {}
         for blocks in [order] if asked["framework"] == "ddp" else [[name] for name in order]:
             this = json.dumps({**asked, "round": number, "order": blocks})
@@ -55,21 +57,16 @@ def launch_rounds() -> None:
             if not launched.ok:
                 sys.exit(f"round {number}: {launched.reason}")
         took = time.monotonic() - began
-        line = {"round": number, "order": order, "step_seconds": seconds} | load(before, took)
+        whole = {
+            "before": before,
+            "after": asdict(read_counters(None)),
+            "seconds": took,
+            "late": None,
+        }
+        line = {"round": number, "order": order, "step_seconds": seconds} | load_of([whole])
         with samples.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         print(f"round {number + 1} of {asked['rounds']}: {took:.0f} s", flush=True)
-
-
-def load(before: Counters, took: float) -> dict[str, float | None]:
-    """Return the shares of time in which processors were waited for, and were given to others."""
-    after = read_counters(None)
-    waited = None
-    if before.waiting_seconds is not None and after.waiting_seconds is not None:
-        waited = (after.waiting_seconds - before.waiting_seconds) / took
-    ticks = after.ticks - before.ticks
-    stolen = (after.stolen_ticks - before.stolen_ticks) / ticks if ticks else 0.0
-    return {"cpu_waited": waited, "cpu_stolen": stolen}
 
 
 def measure(asked: Asked) -> None:

@@ -10,6 +10,7 @@ import threading
 import time
 
 import pytest
+from real_sshd import NO_SSHD, SSHD
 
 from mpijob_runtime import carried, watch
 from mpijob_runtime.environ import Paths
@@ -18,7 +19,6 @@ from mpijob_runtime.probes.ssh import probe_ssh, read_identity
 from mpijob_runtime.ssh_files import sshd_options
 from mpijob_runtime.watch import start_remote
 
-SSHD = shutil.which("sshd", path="/usr/lib/mpijob:/usr/sbin")
 USER = pwd.getpwuid(os.geteuid()).pw_name
 
 
@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(items):
     """Skip what needs a server where none is installed."""
     if SSHD:
         return
-    skip = pytest.mark.skip(reason="openssh-server is not installed; run in the image too")
+    skip = pytest.mark.skip(reason=NO_SSHD)
     for item in items:
         if item.path.is_relative_to(os.path.dirname(__file__)):
             item.add_marker(skip)

@@ -1,12 +1,12 @@
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
 
 import pytest
+from real_sshd import SSHD, needs_sshd
 
 HAND_OVER = '''#!{python}
 """mpijob-runtime shim: hands over to the package."""
@@ -159,12 +159,6 @@ def test_sigterm_to_a_launchers_mpirun_ends_the_job(shimmed, hostfile, tmp_path,
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 75
     assert not is_alive(int(pid.read_text()))
-
-
-SSHD = shutil.which("sshd", path="/usr/lib/mpijob:/usr/sbin")
-needs_sshd = pytest.mark.skipif(
-    not SSHD, reason="openssh-server is not installed; run in the image too"
-)
 
 
 @needs_sshd

@@ -3,6 +3,7 @@ import shutil
 import subprocess
 
 import pytest
+from real_sshd import SSHD, needs_sshd
 
 from mpijob_runtime.carried import HOST_CERTIFICATE
 from mpijob_runtime.environ import Paths
@@ -10,7 +11,6 @@ from mpijob_runtime.host_key import make_host_key
 from mpijob_runtime.ssh_files import KEYS, format_known_hosts, format_ssh_config, sshd_options
 
 PATHS = Paths("/dev/shm/mpijob-1000")
-SSHD = shutil.which("sshd", path="/usr/lib/mpijob:/usr/sbin")
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_ssh_itself_accepts_the_client_configuration(tmp_path):
     assert found["casignaturealgorithms"] == KEYS
 
 
-@pytest.mark.skipif(not SSHD, reason="openssh-server is not installed; run in the image too")
+@needs_sshd
 @pytest.mark.skipif(os.geteuid() != 0, reason="sshd -T reads host keys as root")
 def test_sshd_itself_accepts_the_server_options(tmp_path):
     """Sshd -T parses every option and takes the values as meant, over a contrary file."""

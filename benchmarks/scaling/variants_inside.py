@@ -87,7 +87,6 @@ def block(asked: Asked, name: str) -> float:
         ranks=dist.get_world_size(),
         seed=asked["seed"] * 1000 + asked["round"],
     )
-    computing.expect(dist.get_world_size())
     options = Options(**asked["options"].get(name, {}))
     mode: Mode = "local" if name == LOCAL else "full"
     if asked["framework"] == "horovod":

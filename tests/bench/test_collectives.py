@@ -40,6 +40,14 @@ def test_all_collectives_are_right(backend, ranks, sizes):
     assert all(0 < line["in_a_row_seconds"] < 10 * max(line["seconds"]) for line in found)
 
 
+def test_what_is_measured_already_is_left_out():
+    """A collective at a size; the others are measured."""
+    found = sweep("gloo", 2, "--done", "all_reduce", 1024, "--done", "broadcast", 4096)
+    pairs = {(line["collective"], line["bytes"]) for line in found}
+    left = {(name, size) for name in COLLECTIVES for size in (1024, 4096)}
+    assert pairs == left - {("all_reduce", 1024), ("broadcast", 4096)}
+
+
 @LIBRARIES
 def test_one_spoilt_element_is_counted(backend, ranks, sizes):
     """In each collective and size, exactly one: the check can fail."""

@@ -46,6 +46,10 @@ class Bar:
             words = ", ".join([*so_far, *([left] if left else [])])
             self._console.print(f"{what}: {words}" if words else what, highlight=False)
 
+    def say(self, text: str) -> None:
+        """Print a line that stays."""
+        self._console.print(text, highlight=False)
+
     def __enter__(self) -> "Bar":
         self._progress.start()
         return self

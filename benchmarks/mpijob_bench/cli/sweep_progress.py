@@ -16,7 +16,10 @@ def follow_sweep(sweep: Sweep, bar: Bar) -> Callable[[Line, Summary], None]:
     remaining = Remaining(sweep)
 
     def told(line: Line, summary: Summary) -> None:
-        remaining.sizes = summary.sizes
+        if line.data["bench"] == "sweep":
+            remaining.sizes, remaining.done = summary.sizes, len(summary.done)
+            if remaining.done:
+                bar.say(f"going on: {remaining.done} of {remaining.total} were measured before")
         if line.rank != 0 or line.data["bench"] != "collective":
             return
         name, size = line.data["collective"], line.data["bytes"]

@@ -1,15 +1,16 @@
 """A sweep over collectives as one launch.
 
-Layer: effects (a launch, files); imports document, launches, options, summary.
+Layer: effects (a launch, files); imports document, launches, options, summary, unfinished.
 """
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from mpijob_bench.comm.document import write_comm
 from mpijob_bench.comm.options import ARRAYS, Sweep, comm_program
 from mpijob_bench.comm.summary import Comm, Summary
+from mpijob_bench.comm.unfinished import line_text, take_up, write_iterations
 from mpijob_bench.documents import writing
 from mpijob_bench.errors import LaunchError
 from mpijob_bench.launches import Line, run_launch
@@ -27,41 +28,46 @@ def run_comm(
     *,
     out: Path,
     hosts: Sequence[str] = (),
-    environ: Mapping[str, str] | None = None,
     fidelity: str = "measured",
     told: Told | None = None,
 ) -> Comm:
     """Measure, write files into a directory, and return the document.
 
     ``comm.json`` is the document, ``comm.jsonl`` has each rank's every iteration, streamed, and
-    ``comm.log`` what else was said.
+    ``comm.log`` what else was said. What was measured before an interruption is kept, and not
+    measured again by a sweep that is the same.
 
     Args:
         sweep: what to measure.
         out: the directory; it must be there.
         hosts: names of those that take part; all hosts of the job if empty.
-        environ: further variables of the ranks.
         fidelity: ``emulated`` where links or compute are not those of real hardware.
         told: called after each line.
 
     Raises:
-        LaunchError: if the launch failed; nothing is written but the log.
+        LaunchError: if the launch failed, or its ranks are not those that began the sweep.
         NotLaunchedError: if it did not come about.
         ConfigurationError: if the directory cannot be written to.
     """
-    summary, log, raw = Summary(), out / LOG, out / f"{ITERATIONS}.part"
+    log, part = out / LOG, out / f"{ITERATIONS}.part"
+    asked = {"sweep": asdict(sweep), "hosts": [*hosts], "fidelity": fidelity}
+    summary = Summary()
+    for line in take_up(part, asked):
+        summary.take(line)
 
     def take(line: Line) -> None:
+        if summary.is_elsewhere(line):
+            message = f"{part}: found other ranks or hosts, wanted those that began the sweep"
+            raise LaunchError(message, remedy="another --out, or remove that file")
         summary.take(line)
-        if line.data["bench"] == "collective":
-            each = {"fidelity": fidelity, "rank": line.rank, "host": line.host, **line.data}
-            iterations.write(json.dumps(each).encode() + b"\n")
+        iterations.write(line_text(line))
         if told is not None:
             told(line, summary)
 
     try:
-        with writing(raw), raw.open("wb") as iterations:
-            launched = run_launch(comm_program(sweep), take, log=log, hosts=hosts, environ=environ)
+        with writing(part), part.open("ab") as iterations:
+            left = replace(sweep, done=(*summary.done,))
+            launched = run_launch(comm_program(left), take, log=log, hosts=hosts)
         launched.check_came_about("the sweep over collectives")
         if not launched.ok:
             message = f"the sweep over collectives failed: {launched.reason}"
@@ -70,9 +76,11 @@ def run_comm(
             raise LaunchError(_no_size(sweep, summary), remedy="smaller arrays, or more memory")
         comm = summary.document(backend=sweep.backend, fidelity=fidelity, max_bytes=sweep.max_bytes)
         write_comm(str(out / FILE), comm)
-        raw.replace(out / ITERATIONS)
+        write_iterations(part, out / ITERATIONS)
+        part.unlink()
     finally:
-        raw.unlink(missing_ok=True)  # of a sweep that did not end; an earlier one's stay
+        if not summary.done:
+            part.unlink(missing_ok=True)
     return comm
 
 

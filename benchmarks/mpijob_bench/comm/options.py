@@ -38,6 +38,7 @@ class Sweep:
         max_iterations: timed, however short they are; bounds what a rank tells.
         budget_seconds: for the timed iterations of a size, between those bounds.
         corrupt: for tests: rank 0 spoils one element of one iteration of each size.
+        done: collectives with sizes that are measured already, and left out.
     """
 
     backend: Backend = "gloo"
@@ -50,6 +51,7 @@ class Sweep:
     max_iterations: int = 100
     budget_seconds: float = 1.0
     corrupt: bool = False
+    done: tuple[tuple[str, int], ...] = ()
 
 
 def sweep_sizes(sweep: Sweep, *, max_bytes: int, ranks: int) -> list[int]:
@@ -99,4 +101,5 @@ def comm_program(sweep: Sweep) -> tuple[str, ...]:
     }
     argv = [str(part) for item in options.items() for part in item]
     corrupt = ("--corrupt",) if sweep.corrupt else ()
-    return ("python", "-m", "mpijob_bench.ranks.collectives", *argv, *corrupt)
+    done = [part for name, size in sweep.done for part in ("--done", name, str(size))]
+    return ("python", "-m", "mpijob_bench.ranks.collectives", *argv, *corrupt, *done)

@@ -48,6 +48,7 @@ class Summary:
         self._hosts: dict[int, str] = {}
         self._measured: dict[tuple[str, int], _Measured] = {}
         self.sizes: list[int] = []
+        self.ranks = 0
         self.memory_bytes: int | None = None
         self.device: str | None = None
         self._unsupported: dict[str, str] = {}
@@ -57,13 +58,25 @@ class Summary:
         data = line.data
         match data["bench"]:
             case "sweep":
-                self.sizes = list(data["sizes"])
+                self.sizes, self.ranks = list(data["sizes"]), data["ranks"]
                 self.memory_bytes, self.device = data["memory_bytes"], data["device"]
             case "unsupported":
                 self._unsupported[data["collective"]] = data["reason"]
             case "collective":
                 self._hosts[line.rank] = line.host
                 self._add(line.rank, data)
+
+    @property
+    def done(self) -> list[tuple[str, int]]:
+        """What all ranks have told of: collectives with sizes."""
+        told = self._measured.items()
+        return [pair for pair, of in told if len(of.rank_p50_seconds) == self.ranks]
+
+    def is_elsewhere(self, line: Line) -> bool:
+        """Return whether a line is of other ranks, or of a rank on another host, than before."""
+        moved = self._hosts.get(line.rank, line.host) != line.host
+        ranks = line.data.get("ranks", self.ranks)
+        return moved or self.ranks not in (0, ranks)
 
     def document(self, *, backend: str, fidelity: str, max_bytes: int) -> Comm:
         """Return what was taken.
@@ -73,12 +86,10 @@ class Summary:
             fidelity: measured or emulated.
             max_bytes: what was asked for; what memory allowed is known from the ranks.
         """
-        ranks = len(self._hosts)
+        ranks = self.ranks
         hosts = list(dict.fromkeys(self._hosts[rank] for rank in sorted(self._hosts)))
         results = [
-            _result(name, size, measured, ranks)
-            for (name, size), measured in self._measured.items()
-            if len(measured.rank_p50_seconds) == ranks
+            _result(name, size, self._measured[name, size], ranks) for name, size in self.done
         ]
         fits, refused = fit_all(results, ranks)
         return {

@@ -30,10 +30,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         sweep, max_bytes=min(sweep.max_bytes, memory // ARRAYS), ranks=backend.ranks
     )
     if backend.rank == 0:
-        tell("sweep", sizes=sizes, memory_bytes=memory, device=_device(backend))
+        facts = {"memory_bytes": memory, "device": _device(backend), "ranks": backend.ranks}
+        tell("sweep", sizes=sizes, **facts)
     pattern = Pattern(backend.ranks, backend.device)
     for collective in sweep.collectives:
-        _sweep(backend, pattern, sweep, collective, sizes)
+        left = [size for size in sizes if (collective, size) not in sweep.done]
+        _sweep(backend, pattern, sweep, collective, left)
     backend.barrier()
     backend.close()
 
@@ -77,7 +79,10 @@ def _parse(argv: Sequence[str] | None) -> Sweep:
         parser.add_argument(option, type=int, default=getattr(Sweep(), name))
     parser.add_argument("--budget-seconds", type=float, default=Sweep().budget_seconds)
     parser.add_argument("--corrupt", action="store_true", help=argparse.SUPPRESS)
-    return Sweep(**vars(parser.parse_args(argv)))
+    parser.add_argument("--done", nargs=2, action="append", default=[], metavar=("NAME", "BYTES"))
+    options = vars(parser.parse_args(argv))
+    done = tuple((name, int(size)) for name, size in options.pop("done"))
+    return Sweep(**options, done=done)
 
 
 def _collectives(text: str) -> tuple[str, ...]:

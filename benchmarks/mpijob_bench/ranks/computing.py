@@ -2,7 +2,8 @@
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
 import torch
@@ -36,6 +37,9 @@ class Computing(Protocol):
 
     def lateness(self) -> list[float]:
         """Return how late each wait since the last call ended, as shares of its phase."""
+
+    def known_gradients(self, value: float) -> AbstractContextManager[None]:
+        """Give every element of every gradient this value in the backward passes within."""
 
 
 class NetworkComputing:
@@ -75,6 +79,19 @@ class NetworkComputing:
         """Return nothing: a network computes as long as it does."""
         return []
 
+    @contextmanager
+    def known_gradients(self, value: float) -> Iterator[None]:
+        """Replace gradients when they are ready, before anybody sends them."""
+        hooks = [
+            parameter.register_hook(lambda grad: torch.full_like(grad, value))
+            for parameter in self.module.parameters()
+        ]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
 
 class ProfileComputing:
     """Waits until the moments of a gradient-ready profile; parameters are smaller by a factor.
@@ -85,7 +102,7 @@ class ProfileComputing:
     Args:
         profile: the moments and the sizes.
         emulation: the scales, jitter and faults.
-        rank: whose gradients have values of their own, so that a wrong sum shows.
+        rank: whose jitter, faults and place in time they are.
         ranks: of the launch, whether they reduce together or not: they share this machine.
         seed: of jitter and stalls.
     """
@@ -106,7 +123,7 @@ class ProfileComputing:
         start = time.monotonic() + self._stall()
         forward = self._profile.forward_seconds * scale
         self._late.append(wait_until(start + forward) / forward)
-        self.module.begin(start + forward, scale, self._rank)
+        self.module.begin(start + forward, scale)
         wrapped(self.module.start).backward()
         backward = self._profile.backward_seconds * scale
         self._late += [late / backward for late in self.module.late]
@@ -124,22 +141,14 @@ class ProfileComputing:
         late, self._late = self._late, []
         return late
 
-    def wrong_elements(self, world: Sequence[int], passes: int) -> int:
-        """Return how many reduced elements are not the mean that they should be.
-
-        Args:
-            world: the ranks that have reduced.
-            passes: whose gradients add up.
-        """
-        wanted = passes * sum(gradient_value(rank, len(world)) for rank in world) / len(world)
-        tensors = [tensor.grad for tensor in self.module.tensors]
-        wrong = [int((grad != wanted).sum()) for grad in tensors if grad is not None]
-        missing = [tensor.numel() for tensor in self.module.tensors if tensor.grad is None]
-        return sum(wrong) + sum(missing)
-
-    def expect(self, world_size: int) -> None:
-        """Give gradients values whose mean over so many ranks is exact."""
-        self.module.world_size = world_size
+    @contextmanager
+    def known_gradients(self, value: float) -> Iterator[None]:
+        """Give gradients another value than 0."""
+        self.module.fill(value)
+        try:
+            yield
+        finally:
+            self.module.fill(0.0)
 
     def _pace(self) -> float:
         inject, spread = self._emulation.inject, self._emulation.jitter_cv
@@ -151,11 +160,6 @@ class ProfileComputing:
         if not inject.stall_seconds or self._random.random() >= inject.stall_share:
             return 0.0
         return inject.stall_seconds * self._emulation.time_scale
-
-
-def gradient_value(rank: int, world_size: int) -> float:
-    """Return every element of a rank's gradient; divided by the world's size it is exact."""
-    return float(world_size * (rank + 1))
 
 
 class _Waiting(nn.Module):
@@ -172,18 +176,18 @@ class _Waiting(nn.Module):
         self.start = torch.zeros(1, requires_grad=True)
         self.ready = [gradient.ready_seconds for gradient in profile.gradients]
         self.groups = group_ready(self.ready, profile.backward_seconds * _LONGEST_GROUP)
-        self.world_size = 1
+        self.gradients = [torch.zeros_like(tensor) for tensor in self.tensors]
         self.late: list[float] = []
-        self.values: dict[float, list[Tensor]] = {}
 
-    def begin(self, moment: float, scale: float, rank: int) -> None:
+    def begin(self, moment: float, scale: float) -> None:
         """Take note of when the backward pass begins and how long it lasts."""
         self.moment, self.scale = moment, scale
         self.late = []
-        value = gradient_value(rank, self.world_size)
-        if value not in self.values:
-            self.values = {value: [torch.full_like(tensor, value) for tensor in self.tensors]}
-        self.gradients = self.values[value]
+
+    def fill(self, value: float) -> None:
+        """Give every element of every gradient this value."""
+        for gradient in self.gradients:
+            gradient.fill_(value)
 
     def forward(self, start: Tensor) -> Tensor:
         """Chain the waits; the gradients that are ready first are the last ones here."""

@@ -8,7 +8,7 @@ tiny   each bucket is one element: waiting and latency are there, the bytes are 
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, Literal, Protocol, cast
 
@@ -180,37 +180,3 @@ class HorovodReducing:
             handles.clear()
 
         return synchronize
-
-
-def horovod_sum(tensor: Tensor) -> None:
-    """Sum a tensor over the ranks of this process's Horovod, in place."""
-    import horovod.torch as hvd
-
-    hvd.allreduce_(tensor, op=hvd.Sum, name=f"check.{tensor.numel()}")
-
-
-def check_all_reduce(
-    reduce: Callable[[Tensor], object],
-    ranks: Sequence[int],
-    rank: int,
-    device: torch.device,
-    *,
-    largest: int,
-) -> int:
-    """Return how many elements of sums of whole numbers are wrong.
-
-    Args:
-        reduce: sums a tensor over the ranks, in place.
-        ranks: their numbers.
-        rank: this one's.
-        device: where the backend takes tensors.
-        largest: elements of the largest sum.
-    """
-    wrong = 0
-    for size in (1, 1023, largest):
-        pattern = torch.arange(size, device=device, dtype=torch.float32) % 1024
-        found = pattern + rank
-        reduce(found)
-        wanted = pattern * len(ranks) + sum(ranks)
-        wrong += int((found != wanted).sum())
-    return wrong

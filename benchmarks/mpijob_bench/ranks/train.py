@@ -24,6 +24,7 @@ from mpijob_bench.buckets import BUCKET_BYTES
 from mpijob_bench.environment import shown_environment
 from mpijob_bench.plan import Plan, checked_plan
 from mpijob_bench.profiles.profile import Profile, read_profile, shipped
+from mpijob_bench.ranks.checking import check_all_reduce, check_gradients, horovod_sum
 from mpijob_bench.ranks.computing import Computing, NetworkComputing, ProfileComputing
 from mpijob_bench.ranks.counters import data_interface, read_counters
 from mpijob_bench.ranks.reducing import (
@@ -32,8 +33,6 @@ from mpijob_bench.ranks.reducing import (
     HorovodReducing,
     Mode,
     Reducing,
-    check_all_reduce,
-    horovod_sum,
 )
 from mpijob_bench.ranks.tell import tell
 from mpijob_runtime.errors import WorldError
@@ -83,10 +82,15 @@ class Blocks:
         self._measure(reducing, computing, mode, steps)
         seconds = time.monotonic() - started
         after = read_counters(self._interface)
-        if mode == "full" and isinstance(computing, ProfileComputing):
-            reducing.step()  # its gradients are still there to be looked at
-            self.wrong_elements += computing.wrong_elements(
-                self._place.ranks, self._plan.workload.options.accumulation
+        if mode == "full":
+            options = self._plan.workload.options
+            self.wrong_elements += check_gradients(
+                computing,
+                reducing.step,
+                self._place.ranks,
+                self._place.rank,
+                passes=options.accumulation,
+                compression=options.compression,
             )
         dist.barrier()
         tell(
@@ -109,15 +113,13 @@ class Blocks:
             size = dict(workload.size)
             return NetworkComputing(workload.name, size, batch=workload.batch, device=place.device)
         assert self._plan.emulation is not None
-        computing = ProfileComputing(
+        return ProfileComputing(
             self._profile,
             self._plan.emulation,
             rank=place.rank,
             ranks=dist.get_world_size(),
             seed=self._seed,
         )
-        computing.expect(len(place.ranks))
-        return computing
 
     def _reducing(self, computing: Computing, mode: Mode) -> Reducing:
         workload, emulation = self._plan.workload, self._plan.emulation

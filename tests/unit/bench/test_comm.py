@@ -26,10 +26,16 @@ def told(rank, size, seconds, *, in_a_row=1.0, wrong=0, collective="all_reduce")
     return Line(rank, f"worker-{rank // 2}", {"bench": "collective", **facts})
 
 
+def began(ranks=4, sizes=SIZES):
+    """Return rank 0's line before the first collective."""
+    facts = {"sizes": sizes, "ranks": ranks, "memory_bytes": 1 << 30, "device": "cpu"}
+    return Line(0, "worker-0", {"bench": "sweep", **facts})
+
+
 def summary(lines, **options):
-    """Return the document of lines."""
+    """Return the document of lines, of four ranks."""
     taken = Summary()
-    for line in lines:
+    for line in [began(), *lines]:
         taken.take(line)
     return taken.document(backend="gloo", max_bytes=1 << 20, **({"fidelity": "measured"} | options))
 
@@ -81,7 +87,7 @@ def test_a_size_that_a_rank_did_not_finish_is_left_out():
 def test_what_a_backend_lacks_is_a_fact():
     """It stands in the document and in the words for people."""
     line = Line(0, "w", {"bench": "unsupported", "collective": "all_to_all", "reason": "none"})
-    comm = summary([line, told(0, 64, [1.0])])
+    comm = summary([line, *(told(rank, 64, [1.0]) for rank in range(4))])
     assert comm["unsupported"] == {"all_to_all": "none"}
     assert "all_to_all: not supported by this backend (none)" in notes(comm)
 

@@ -26,7 +26,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mpijob_bench.verdict import log_bounds
+from mpijob_bench.verdict import exp_or_infinite, log_bounds
 
 Factor = Literal["compute", "balance", "serialisation", "transfer"]
 FACTORS: tuple[Factor, ...] = ("compute", "balance", "serialisation", "transfer")
@@ -198,9 +198,9 @@ def _term(name: Factor, pairs: Sequence[PairFactors], log_efficiency: float) -> 
     price = points_per_log(log_efficiency)
     return Term(
         name=name,
-        factor=math.exp(mean),
-        low=math.exp(low),
-        high=math.exp(high),
+        factor=exp_or_infinite(mean),
+        low=exp_or_infinite(low),
+        high=exp_or_infinite(high),
         points=float(-price * mean),
         points_low=float(-price * high),
         points_high=float(-price * low),

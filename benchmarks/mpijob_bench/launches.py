@@ -22,6 +22,9 @@ from mpijob_bench.errors import LaunchError, NotLaunchedError
 MARK = "bench"
 """The key that a rank's line has if it is for the benchmark."""
 
+NCCL_TELLS = {"NCCL_DEBUG": "INFO"}
+"""For ranks: NCCL logs what it uses, which the launcher's report then has."""
+
 _GRACE_SECONDS = 40.0  # more than a launch takes to end its ranks
 _LONGEST_LINE_BYTES = 4 << 20
 _NOTHING_RAN = ("not_started", "preempted")

@@ -7,7 +7,7 @@ results has another plan. Its form is schema/scaleplan-1.json.
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -21,6 +21,9 @@ _REMEDY = "mpijob-bench plan writes one"
 Framework = Literal["ddp", "horovod"]
 Compression = Literal["none", "fp16", "bf16"]
 Fidelity = Literal["measured", "emulated"]
+
+MODELS = ("resnet50", "vgg16", "bert-large", "gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl")
+PROFILES = ("resnet50", "vgg16", "bert-large", "gpt2")
 
 TARGET = 0.85
 NODES = 8
@@ -229,9 +232,27 @@ def parse_plan(data: bytes, *, path: str = "plan") -> Plan:
     if (found["emulation"] is None) != (found["fidelity"] == "measured"):
         wanted = "emulated with an emulation, measured without"
         problems.append(Problem(0, repr(found["fidelity"]), wanted, "fidelity"))
+    problems += _workload_problems(found["workload"], emulated=found["emulation"] is not None)
     if problems:
         raise ResultError(path, problems, remedy=_REMEDY)
     return checked_plan(found)
+
+
+def _workload_problems(workload: Mapping[str, Any], *, emulated: bool) -> Iterator[Problem]:
+    """Yield what no launch could do."""
+    kind, name = workload["kind"], workload["name"]
+    known = {"profile": PROFILES, "model": MODELS}.get(kind, (name,))
+    if (kind == "profile") != emulated:
+        wanted = "a profile with an emulation, a model or a command without"
+        yield Problem(0, repr(kind), wanted, "workload.kind")
+    if name not in known:
+        yield Problem(0, repr(name), f"one of {', '.join(known)}", "workload.name")
+    if (kind == "command") != bool(workload["argv"]):
+        wanted = "words of a command, and none without one"
+        yield Problem(0, repr(workload["argv"]), wanted, "workload.argv")
+    if workload["framework"] == "horovod" and workload["options"]["compression"] == "bf16":
+        wanted = "fp16 or none with Horovod, which has no other"
+        yield Problem(0, "'bf16'", wanted, "workload.options.compression")
 
 
 def checked_plan(found: Mapping[str, Any]) -> Plan:

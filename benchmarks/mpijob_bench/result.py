@@ -5,6 +5,7 @@ schema/scalebench-1.json; keys that it does not know are kept.
 """
 
 import hashlib
+import json
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -78,6 +79,8 @@ def with_comm(result: Result, comm: Mapping[str, Any], *, path: str) -> Result:
 def check_plan(result: Result, plan_file: str, *, path: str) -> None:
     """Check that a result is of the plan in a file, by the hash of the file's bytes.
 
+    What both say of target, nodes and pairs must be the same, if the file is a scaleplan/1.
+
     Raises:
         ResultError: if it is of another, or the file cannot be read.
     """
@@ -87,6 +90,19 @@ def check_plan(result: Result, plan_file: str, *, path: str) -> None:
     if found != wanted:
         problem = Problem(0, repr(found), f"{wanted!r}, the SHA-256 of {plan_file}", "plan.hash")
         raise _wrong(path, [problem])
+    if problems := [*_changed(result["plan"], plan, plan_file)]:
+        raise _wrong(path, problems)
+
+
+def _changed(found: Mapping[str, Any], plan: bytes, plan_file: str) -> Iterator[Problem]:
+    try:
+        told = json.loads(plan)
+    except ValueError:
+        return  # a plan of another tool: its hash is all there is
+    for name in ("target", "nodes", "pairs") if isinstance(told, dict) else ():
+        if name in told and told[name] != found[name]:
+            wanted = f"{told[name]!r}, as {plan_file} has it"
+            yield Problem(0, repr(found[name]), wanted, f"plan.{name}")
 
 
 def _together(found: Result) -> Iterator[Problem]:

@@ -19,8 +19,8 @@ from mpijob_bench.collect import Collector
 from mpijob_bench.comm.measure import run_comm
 from mpijob_bench.comm.options import Backend, Sweep
 from mpijob_bench.errors import LaunchError
+from mpijob_bench.launches import NCCL_TELLS, Launched, Line, end_all, run_launch
 from mpijob_bench.launches import Launch as LaunchUnderWay
-from mpijob_bench.launches import Launched, Line, end_all, run_launch
 from mpijob_bench.plan import Plan
 from mpijob_bench.profiles.profile import read_profile, shipped
 from mpijob_bench.record import Launch, Record
@@ -120,6 +120,7 @@ class Run:
             collector.take,
             log=log,
             hosts=self._chosen(planned),
+            environ=NCCL_TELLS,
         )
 
     def _program(self, planned: PlannedLaunch, number: int) -> tuple[str, ...]:
@@ -169,7 +170,9 @@ class Run:
         with ExitStack() as stack:
             started = [
                 stack.enter_context(
-                    LaunchUnderWay(self._plan.workload.argv, log=own_log, hosts=group)
+                    LaunchUnderWay(
+                        self._plan.workload.argv, log=own_log, hosts=group, environ=NCCL_TELLS
+                    )
                 )
                 for group, own_log in zip(groups, _logs(log, len(groups)), strict=True)
             ]

@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+ANY = "any"
+"""How no demand is called."""
+
 _LEAST_SHARE = 0.9
 _COMPRESSED = 0.5
 _KNOWN = {"socket": "tcp", "aws libfabric": "efa", "libfabric": "efa"}
@@ -29,7 +32,7 @@ def observed_transport(
 ) -> tuple[str | None, dict[str, Any]]:
     """Return the transport and what proves it.
 
-    NCCL's own log says it. For Gloo and MPI the data interface must have sent at least what a
+    NCCL's own log says it. Where it does not the data interface must have sent at least what a
     ring all-reduce sends (2(n-1)/n of the gradients from each rank, of which one rank in each
     node sends to another node); frames make it a few per cent more.
 
@@ -41,13 +44,13 @@ def observed_transport(
         compressed: to half.
         report: of the launch.
     """
-    nccl = report.get("nccl")
-    if nccl:
-        nets = str(nccl.get("net") or "").split(" and ")
-        found = {transport_of(net) for net in nets if net}
-        if not found and nccl.get("mnnvl"):
-            found = {"nvlink"}
-        return ("+".join(sorted(found)) or None), {"nccl": nccl.get("words", str(nccl))}
+    nccl = report.get("nccl") or {}
+    nets = str(nccl.get("net") or "").split(" and ")
+    found = {transport_of(net) for net in nets if net}
+    if not found and nccl.get("mnnvl"):
+        found = {"nvlink"}
+    if found:  # a library that is only there, as in torch's CUDA build, proves nothing
+        return "+".join(sorted(found)), {"nccl": nccl.get("words", str(nccl))}
     first_of_host: dict[str, int] = {}
     for block in blocks:
         if "before" not in block:

@@ -28,13 +28,13 @@ from mpijob_bench.comm.document import read_comm
 from mpijob_bench.emulation import run_to_its_end
 from mpijob_bench.explanation import explain
 from mpijob_bench.guards import prediction
+from mpijob_bench.plan import PROFILES
 from mpijob_bench.profiles.profile import read_profile, shipped
 from mpijob_bench.result import with_comm
 from mpijob_bench.run_command import RESULT
 from mpijob_bench.sections import read_whole_result
 from mpijob_local.rates import parse_rate
 
-PROFILES = ("resnet50", "vgg16", "bert-large", "gpt2")
 NETWORKS = ("10gbit", "25gbit", "100gbit")
 WITH_HOROVOD = ("resnet50", "bert-large")
 NODES = 8

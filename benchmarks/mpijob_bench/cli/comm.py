@@ -16,7 +16,7 @@ Examples:
   mpijob-bench comm --import nccl-tests.json --json
 \b
 Runs in the launcher pod of an MPIJob, a rank on each slot of its hosts, and writes comm.json and
-comm.log. Exits with 1 if elements were wrong.
+comm.log. An interrupted sweep goes on where it stopped. Exits with 1 if elements were wrong.
 """
 
 
@@ -111,6 +111,7 @@ def _measure(
     from mpijob_bench.cli.sweep_progress import follow_sweep
     from mpijob_bench.comm.measure import run_comm
     from mpijob_bench.comm.options import Sweep
+    from mpijob_bench.interruption import terminated_as_interrupted
     from mpijob_bench.sizes import parse_bytes
     from mpijob_runtime.errors import UsageError
 
@@ -118,7 +119,7 @@ def _measure(
     asked = options["max_bytes"]
     sweep = Sweep(
         backend=backend,
-        collectives=options["collectives"] or COLLECTIVES,
+        collectives=tuple(dict.fromkeys(options["collectives"])) or COLLECTIVES,
         min_bytes=parse_bytes(options["min_bytes"]),
         max_bytes=parse_bytes(asked) if asked else DEFAULT_MAX_BYTES[backend],
         factor=options["factor"],
@@ -128,7 +129,7 @@ def _measure(
         message = f"found --min-bytes {sweep.min_bytes} above --max-bytes {sweep.max_bytes}"
         raise UsageError(message, remedy="swap them")
     chosen = tuple(hosts.split(",")) if hosts else ()
-    with Bar(quiet=quiet) as bar:
+    with terminated_as_interrupted(), Bar(quiet=quiet) as bar:
         told = follow_sweep(sweep, bar)
         return run_comm(sweep, out=directory, hosts=chosen, fidelity=fidelity, told=told)
 

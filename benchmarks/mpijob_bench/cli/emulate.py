@@ -11,7 +11,6 @@ import click
 from mpijob_bench.cli.plan_options import (
     DESIGN,
     LARGEST,
-    PROFILES,
     REDUCING,
     Finite,
     make_plan,
@@ -20,7 +19,7 @@ from mpijob_bench.cli.plan_options import (
     steps_options,
     with_options,
 )
-from mpijob_bench.plan import Inject, Steps
+from mpijob_bench.plan import PROFILES, Inject, Steps
 
 _EPILOG = """\b
 Examples:

@@ -8,9 +8,11 @@ import click
 from mpijob_bench.cli.plan_options import (
     DESIGN,
     MODEL,
+    OF_MODELS,
     REDUCING,
     WORKLOAD,
     Finite,
+    is_asked,
     make_plan,
     make_workload,
     steps_options,
@@ -100,15 +102,32 @@ def keep_others(path: str) -> None:
         raise UsageError(message, remedy="name another") from error
 
 
-def plan_of(options: dict[str, Any], program: tuple[str, ...]) -> Any:
-    """Return the plan of a model or a user's program."""
+def refuse_its_own(context: click.Context) -> None:
+    """Refuse options of what a program of the user's own decides itself.
+
+    Raises:
+        UsageError: with the first of them.
+    """
     from mpijob_runtime.errors import UsageError
 
+    for option in context.command.params:
+        if option.name in OF_MODELS and is_asked(context, option.name):
+            message = f"{option.opts[0]} and a program, which decides that itself"
+            raise UsageError(message, remedy=f"leave {option.opts[0]} out")
+
+
+def plan_of(options: dict[str, Any], program: tuple[str, ...]) -> Any:
+    """Return the plan of a model or a user's program."""
+    from mpijob_bench.transports import ANY, transport_of
+    from mpijob_runtime.errors import UsageError
+
+    if program:
+        refuse_its_own(click.get_current_context())
     if program and options["model"]:
         message = f"--model {options['model']} and the program {program[0]!r}"
         raise UsageError(message, remedy="give one of them")
     kind = "command" if program else "model"
     name = program[0] if program else options["model"] or "resnet50"
     workload = make_workload(kind, name, options, program)
-    transport = options["transport"] or ("any" if program else "tcp")
-    return make_plan(workload, options, transport=None if transport == "any" else transport)
+    transport = transport_of(options["transport"] or (ANY if program else "tcp"))
+    return make_plan(workload, options, transport=None if transport == ANY else transport)

@@ -6,8 +6,9 @@ from dataclasses import fields
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
-from mpijob_bench.plan import NODES, PAIRS, TARGET, Curve, Options, Plan, Steps, Workload
+from mpijob_bench.plan import MODELS, NODES, PAIRS, TARGET, Curve, Options, Plan, Steps, Workload
 from mpijob_runtime.errors import UsageError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -32,9 +33,12 @@ class Finite(click.FloatRange):
 
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress.")
 
-_MODELS = ("resnet50", "vgg16", "bert-large", "gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl")
-PROFILES = ("resnet50", "vgg16", "bert-large", "gpt2")
-
+_OWNERS = {
+    "bucket_mb": ("bucket-mb", "ddp"),
+    "gradient_as_bucket_view": ("gradient-as-bucket-view", "ddp"),
+    "fusion_mb": ("fusion-mb", "horovod"),
+    "cycle_ms": ("cycle-ms", "horovod"),
+}
 _SAME = ("target", "nodes", "pairs", "seed", "reference_samples_per_second")
 
 _WORKLOAD = (
@@ -90,7 +94,8 @@ def steps_options(usual: Steps) -> tuple[Callable[[Any], Any], ...]:
     """Return the options of how many steps there are, with a command's own defaults."""
     return (
         click.option("--steps", "full_steps", type=click.IntRange(4, MOST_STEPS),
-                     default=usual.full, show_default=True, help="Steps of a launch that count."),
+                     default=usual.full, show_default=True,
+                     help="Steps of a launch that count; of a PROGRAM only for the estimate."),
         click.option("--ablation-steps", type=click.IntRange(4, MOST_STEPS),
                      default=usual.ablation, show_default=True,
                      help="Steps without, and with one element of, buckets."),
@@ -103,12 +108,27 @@ def steps_options(usual: Steps) -> tuple[Callable[[Any], Any], ...]:
 
 WORKLOAD, REDUCING, DESIGN = _WORKLOAD, _REDUCING, _DESIGN
 MODEL = (
-    click.option("--model", type=click.Choice(_MODELS), help="A network to train."
+    click.option("--model", type=click.Choice(MODELS), help="A network to train."
                  "  [default: resnet50, without a PROGRAM]"),
     click.option("--transport", metavar="NAME",
                  help="What gradients must go over: tcp, ib, efa; any is no demand.  [default: tcp;"
                  " for a PROGRAM any, as only NCCL's log tells what it used]"),
 )  # fmt: skip
+
+
+def names_of(kind: type[Any]) -> frozenset[str]:
+    """Return the names of a dataclass's fields."""
+    return frozenset(field.name for field in fields(kind))
+
+
+OF_MODELS = frozenset({"sizes", "batch", "ablation_steps", "framework", *names_of(Options)})
+"""Options that say how a model is trained; a program of the user's own decides that itself."""
+
+
+def is_asked(context: click.Context, name: str) -> bool:
+    """Return whether the command line or the environment gives an option."""
+    source = context.get_parameter_source(name)
+    return source in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 
 
 def make_workload(
@@ -117,14 +137,15 @@ def make_workload(
     """Return the workload that the command line asks for.
 
     Raises:
-        UsageError: bfloat16 where no library has it.
+        UsageError: bfloat16 where no library has it, or an option of the other framework.
     """
     without = {"profile": "Gloo, and so an emulation,"}.get(kind)
     without = "Horovod" if options["framework"] == "horovod" else without
     if options["compression"] == "bf16" and without:
         message = f"--compression bf16: {without} does not have it"
         raise UsageError(message, remedy="--compression fp16; DDP over NCCL has bf16")
-    known = {field.name for field in fields(Options)}
+    refuse_the_others(options)
+    known = names_of(Options)
     return Workload(
         kind=kind,  # type: ignore[arg-type] # of the three
         name=name,
@@ -134,6 +155,19 @@ def make_workload(
         options=Options(**{key: value for key, value in options.items() if key in known}),
         argv=argv,
     )
+
+
+def refuse_the_others(options: Mapping[str, Any]) -> None:
+    """Refuse what only the framework takes that was not chosen.
+
+    Raises:
+        UsageError: with the first of them.
+    """
+    framework = options["framework"]
+    for name, (option, owner) in _OWNERS.items():
+        if options[name] not in (None, False) and owner != framework:
+            message = f"--{option} and --framework {framework}, which does not have it"
+            raise UsageError(message, remedy=f"--framework {owner}, or leave it out")
 
 
 def make_plan(workload: Workload, options: Mapping[str, Any], **further: Any) -> Plan:

@@ -48,14 +48,17 @@ def command(*, out: str, hosts: str | None, as_json: bool, quiet: bool, **option
 
     from mpijob_bench.cli.bar import Bar
     from mpijob_bench.cli.output import make_directory, stdout_console
+    from mpijob_bench.interruption import terminated_as_interrupted
     from mpijob_bench.preflight.document import acceptable
     from mpijob_bench.preflight.measure import FILE, Preflight, run_preflight
     from mpijob_bench.preflight.table import findings_table
+    from mpijob_bench.transports import ANY, transport_of
 
     directory = make_directory(out)
     chosen = tuple(hosts.split(",")) if hosts else ()
-    with Bar(quiet=quiet) as bar:
-        preflight = Preflight(**options)
+    declared = transport_of(options.pop("transport") or ANY)
+    preflight = Preflight(**options, transport=None if declared == ANY else declared)
+    with terminated_as_interrupted(), Bar(quiet=quiet) as bar:
         document = run_preflight(preflight, out=directory, hosts=chosen, told=_follow(bar))
     if as_json:
         click.echo(json.dumps(document))

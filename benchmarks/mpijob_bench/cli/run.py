@@ -11,6 +11,7 @@ from mpijob_bench.cli.plan_options import (
     MODEL,
     REDUCING,
     WORKLOAD,
+    is_asked,
     quiet_option,
     steps_options,
     with_options,
@@ -75,9 +76,8 @@ def command(
 
 def asked(context: click.Context) -> bool:
     """Return whether the command line or the environment asks for a plan of its own."""
-    told = (click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.ENVIRONMENT)
     return any(
-        context.get_parameter_source(name) in told
+        is_asked(context, name)
         for name in context.params
         if name not in {"out", "plan_file", "quiet", "program"}
     )

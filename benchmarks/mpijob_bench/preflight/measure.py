@@ -3,13 +3,13 @@
 Layer: effects (a launch, files); imports document, findings, launches, observed.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mpijob_bench.documents import Document
 from mpijob_bench.errors import LaunchError
-from mpijob_bench.launches import Line, run_launch
+from mpijob_bench.launches import NCCL_TELLS, Line, run_launch
 from mpijob_bench.preflight.document import make_document, write_preflight
 from mpijob_bench.preflight.findings import judge_hosts
 from mpijob_bench.preflight.observed import Observed
@@ -46,7 +46,6 @@ def run_preflight(
     *,
     out: Path,
     hosts: Sequence[str] = (),
-    environ: Mapping[str, str] | None = None,
     told: Callable[[Line], None] | None = None,
 ) -> Document:
     """Look at the hosts, write ``preflight.json`` and ``preflight.log``, and return the document.
@@ -55,7 +54,6 @@ def run_preflight(
         preflight: what to look at.
         out: the directory; it must be there.
         hosts: names of those that take part; all hosts of the job if empty.
-        environ: further variables of the ranks.
         told: called after each line.
 
     Raises:
@@ -71,10 +69,8 @@ def run_preflight(
             told(line)
 
     log = out / LOG
-    verbose = {"NCCL_DEBUG": "INFO"} if preflight.backend == "nccl" else {}
-    variables = {**verbose, **(environ or {})}
     program = preflight_program(preflight)
-    launched = run_launch(program, take, log=log, hosts=hosts, environ=variables)
+    launched = run_launch(program, take, log=log, hosts=hosts, environ=NCCL_TELLS)
     launched.check_came_about("the look at the hosts")
     if not launched.ok or not observed.machines:
         message = f"the look at the hosts failed: {launched.reason}"

@@ -3,20 +3,63 @@
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mpijob_bench.ranks.computing import Computing
 
 _TRAVEL = {"none": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-_ROUNDINGS = 4  # of a mean over a number of ranks that is no power of two
+_ROUNDINGS = 4  # to 16 bits, by the number of ranks, and the reciprocal of that
+_PERIOD = 127  # the largest value: 8 bits, as bfloat16 has, and a prime that no size divides
 
 
-def gradient_value(rank: int, world_size: int) -> float:
-    """Return every element of a rank's gradient: divided by the world's size it is 1 or 2.
+class KnownGradients:
+    """Gradients whose mean is known: each element is one rank's, and nothing on all others.
 
-    16 bits hold all partial sums over so many ranks: 170 with bf16, 1365 with fp16.
+    Element i of all parameters together is 1 + i mod 127 on rank i mod n: a sum over any number
+    of ranks rounds nothing, in 16 bits neither, and a rank that is left out or counted twice, or
+    an element in another's place, shows.
+
+    Args:
+        parameters: whose gradients they are.
+        place: of this rank among those that reduce.
+        ranks: how many reduce.
     """
-    return float(world_size * (1 + rank % 2))
+
+    def __init__(self, parameters: Sequence[nn.Parameter], *, place: int, ranks: int) -> None:
+        self._parameters, self._place, self._ranks = parameters, place, ranks
+        self._first: dict[nn.Parameter, int] = {}
+        elements = 0
+        for parameter in parameters:
+            self._first[parameter] = elements
+            elements += parameter.numel()
+
+    def of(self, parameter: nn.Parameter) -> Tensor:
+        """Return this rank's gradient of a parameter."""
+        index = self._index(parameter)
+        here = index % self._ranks == self._place
+        return torch.where(here, 1 + index % _PERIOD, 0).to(parameter.dtype).view_as(parameter)
+
+    def count_wrong(self, *, passes: int, compression: str) -> int:
+        """Return how many elements of the parameters' gradients are not the mean.
+
+        Args:
+            passes: whose gradients have added up.
+            compression: of the exchange: none, fp16 or bf16.
+        """
+        most = _ROUNDINGS * torch.finfo(_TRAVEL[compression]).eps
+        wrong = 0
+        for parameter in self._parameters:
+            if parameter.grad is None:
+                wrong += parameter.numel()
+                continue
+            wanted = (1 + self._index(parameter) % _PERIOD) * (passes / self._ranks)
+            ratio = parameter.grad.reshape(-1) / wanted
+            wrong += int((~((ratio - 1).abs() <= most)).sum())  # so that NaN is wrong
+        return wrong
+
+    def _index(self, parameter: nn.Parameter) -> Tensor:
+        first = self._first[parameter]
+        return torch.arange(first, first + parameter.numel(), device=parameter.device)
 
 
 def check_gradients(
@@ -38,16 +81,11 @@ def check_gradients(
         passes: whose gradients add up in a step.
         compression: of the exchange: none, fp16 or bf16.
     """
-    world_size = len(ranks)
-    with computing.known_gradients(gradient_value(rank, world_size)):
+    parameters = [*computing.module.parameters()]
+    known = KnownGradients(parameters, place=ranks.index(rank), ranks=len(ranks))
+    with computing.known_gradients(known.of):
         step()
-    wanted = passes * sum(gradient_value(each, world_size) for each in ranks) / world_size
-    exact = world_size & (world_size - 1) == 0
-    most = 0.0 if exact else _ROUNDINGS * torch.finfo(_TRAVEL[compression]).eps * wanted
-    parameters = list(computing.module.parameters())
-    missing = sum(each.numel() for each in parameters if each.grad is None)
-    grads = [each.grad for each in parameters if each.grad is not None]
-    return missing + sum(int((~((grad - wanted).abs() <= most)).sum()) for grad in grads)
+    return known.count_wrong(passes=passes, compression=compression)
 
 
 def horovod_sum(tensor: Tensor) -> None:

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
@@ -13,6 +13,9 @@ from mpijob_bench.models import create
 from mpijob_bench.plan import Emulation, Inject
 from mpijob_bench.profiles.profile import Profile
 from mpijob_bench.ranks.clock_waits import be_punctual, wait_until
+
+Gradient = Callable[[nn.Parameter], Tensor]
+"""Gives a parameter's gradient."""
 
 _LONGEST_GROUP = 0.02  # of the backward pass
 _SKEW = 0.01  # of the backward pass, over all ranks
@@ -38,8 +41,8 @@ class Computing(Protocol):
     def lateness(self) -> list[float]:
         """Return how late each wait since the last call ended, as shares of its phase."""
 
-    def known_gradients(self, value: float) -> AbstractContextManager[None]:
-        """Give every element of every gradient this value in the backward passes within."""
+    def known_gradients(self, gradient: Gradient) -> AbstractContextManager[None]:
+        """Give parameters these gradients in the backward passes within."""
 
 
 class NetworkComputing:
@@ -80,10 +83,10 @@ class NetworkComputing:
         return []
 
     @contextmanager
-    def known_gradients(self, value: float) -> Iterator[None]:
+    def known_gradients(self, gradient: Gradient) -> Iterator[None]:
         """Replace gradients when they are ready, before anybody sends them."""
         hooks = [
-            parameter.register_hook(lambda grad: torch.full_like(grad, value))
+            parameter.register_hook(lambda _, parameter=parameter: gradient(parameter))
             for parameter in self.module.parameters()
         ]
         try:
@@ -142,13 +145,13 @@ class ProfileComputing:
         return late
 
     @contextmanager
-    def known_gradients(self, value: float) -> Iterator[None]:
-        """Give gradients another value than 0."""
-        self.module.fill(value)
+    def known_gradients(self, gradient: Gradient) -> Iterator[None]:
+        """Give gradients other values than 0."""
+        self.module.fill(gradient)
         try:
             yield
         finally:
-            self.module.fill(0.0)
+            self.module.fill(torch.zeros_like)
 
     def _pace(self) -> float:
         inject, spread = self._emulation.inject, self._emulation.jitter_cv
@@ -184,10 +187,10 @@ class _Waiting(nn.Module):
         self.moment, self.scale = moment, scale
         self.late = []
 
-    def fill(self, value: float) -> None:
-        """Give every element of every gradient this value."""
-        for gradient in self.gradients:
-            gradient.fill_(value)
+    def fill(self, gradient: Gradient) -> None:
+        """Give all gradients other values."""
+        for tensor, own in zip(self.tensors, self.gradients, strict=True):
+            own.copy_(gradient(tensor))
 
     def forward(self, start: Tensor) -> Tensor:
         """Chain the waits; the gradients that are ready first are the last ones here."""

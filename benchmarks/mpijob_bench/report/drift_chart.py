@@ -18,7 +18,7 @@ _LEAST_SHARE = 0.01
 
 
 def drift_chart(found: Sequence[Drift], *, stamp: str) -> Chart:
-    """Draw it; launches that did not end well are crosses on the lower edge."""
+    """Draw it; launches that failed are crosses on the lower edge."""
     widest = max([abs(one.deviation) for one in found if one.deviation is not None] or [0.0])
     limit = 1.3 * max(widest, _LEAST_SHARE)
 
@@ -30,7 +30,7 @@ def drift_chart(found: Sequence[Drift], *, stamp: str) -> Chart:
             known = [(order, value) for order, value in some if value is not None]
             x, y = [order for order, _ in known], [value for _, value in known]
             axes.plot(x, y, mark, color=sentinel(colour), ms=7, label=label)
-        lost = [one.order for one in found if one.deviation is None]
+        lost = [one.order for one in found if one.status == "failed"]
         if lost:
             bottom = [-0.93 * limit] * len(lost)
             axes.plot(lost, bottom, "x", color=sentinel("fail"), ms=8, mew=2.5, label="failed")

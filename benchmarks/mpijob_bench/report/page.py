@@ -1,6 +1,6 @@
 """The page: numbers as words, and the template that puts them in their places.
 
-Layer: imports jinja2, figures, explanation, masked, words; reads the template.
+Layer: imports jinja2, comm, figures, explanation, masked, words; reads the template.
 """
 
 import itertools
@@ -16,6 +16,7 @@ import numpy as np
 
 from mpijob_bench import __version__
 from mpijob_bench.also import also_words
+from mpijob_bench.comm.summary import typical_seconds
 from mpijob_bench.explanation import LEVERS, MEANINGS, TITLES, Explanation
 from mpijob_bench.report import words
 from mpijob_bench.report.figures import Figures
@@ -76,6 +77,7 @@ def render(
         "size": words.size,
         "bandwidth": words.bandwidth,
         "seconds": words.seconds,
+        "typical": typical_seconds,
         "shown": _shown,
         "sentence": lambda text: text[:1].upper() + text[1:],
     }
@@ -124,6 +126,7 @@ def title(result: Mapping[str, Any]) -> str:
     workload = masked(result.get("workload") or {})
     name = workload.get("name") or " ".join(workload.get("argv") or ()) or "Scaling benchmark"
     framework = {"ddp": "DDP", "horovod": "Horovod"}.get(workload.get("framework"))
+    framework = None if workload.get("kind") == "command" else framework
     parts = (name, framework, f"{result['plan']['nodes']} nodes")
     return " · ".join(_shown(part) for part in parts if part)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from mpijob_bench.attribution import paired
 from mpijob_bench.predict import Setup, predict
-from mpijob_bench.verdict import log_bounds, pair_efficiency
+from mpijob_bench.verdict import exp_or_infinite, log_bounds, pair_efficiency
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +90,8 @@ def _point(nodes: int, rates: Sequence[float], efficiencies: Sequence[float]) ->
 def _bounds(values: Sequence[float]) -> tuple[float, float | None, float | None]:
     mean, low, high = log_bounds(np.log(np.asarray(values, dtype=float)))
     if len(values) == 1:
-        return math.exp(mean), None, None
-    return math.exp(mean), math.exp(low), math.exp(high)
+        return exp_or_infinite(mean), None, None
+    return exp_or_infinite(mean), exp_or_infinite(low), exp_or_infinite(high)
 
 
 def _curve(result: Mapping[str, Any], nodes: int) -> list[Point]:

@@ -52,9 +52,14 @@ def test_another_plan_has_another_hash():
     assert plan_hash(format_plan(MODEL)) != plan_hash(format_plan(more))
 
 
-def changed(**fields):
+def changed(plan=MODEL, **fields):
     """Return the text of a plan with some of its keys replaced."""
-    return json.dumps({**json.loads(format_plan(MODEL)), **fields})
+    return json.dumps({**json.loads(format_plan(plan)), **fields})
+
+
+def other(workload, plan=MODEL):
+    """Return the text of a plan with another workload."""
+    return format_plan(dataclasses.replace(plan, workload=workload))
 
 
 @pytest.mark.parametrize(
@@ -70,6 +75,18 @@ def changed(**fields):
         (changed(schema="scaleplan/2"), "scaleplan/1"),
         (changed(curve={"nodes": [8], "launches": 1}), "curve.nodes"),
         (changed(fidelity="emulated"), "emulated with an emulation"),
+        (other(Workload("profile", "resnet50")), "workload.kind"),
+        (other(Workload("model", "resnet50"), EMULATED), "workload.kind"),
+        (other(Workload("profile", "resnet51"), EMULATED), "workload.name"),
+        (other(Workload("model", "resnet51")), "workload.name"),
+        (other(Workload("command", "python")), "workload.argv"),
+        (other(Workload("model", "gpt2", argv=("python",))), "workload.argv"),
+        (
+            other(
+                Workload("model", "gpt2", framework="horovod", options=Options(compression="bf16"))
+            ),
+            "workload.options.compression",
+        ),
     ],
 )
 def test_what_is_no_plan_is_refused(text, words):
@@ -162,6 +179,11 @@ def test_plan_writes_the_file_and_says_its_power(tmp_path, capsys):
         (["--warmup-seconds", "nan"], "not finite"),
         (["--step-seconds", "inf"], "not finite"),
         (["--size", "layers=NaN"], "--size"),
+        (["--fusion-mb", "64"], "--framework horovod, or leave it out"),
+        (["--framework", "horovod", "--bucket-mb", "10"], "--framework ddp, or leave it out"),
+        (["--compression", "fp16", "--", "python"], "--compression and a program"),
+        (["--batch", "32", "--", "python"], "--batch and a program"),
+        (["--size", "layers=2", "--", "python"], "--size and a program"),
     ],
 )
 def test_options_that_do_not_fit_are_told(options, words, tmp_path, capsys):
@@ -183,6 +205,17 @@ def test_a_plan_does_not_replace_what_is_no_plan(tmp_path, capsys):
     for pairs in ("3", "5"):
         assert main(["plan", "--out", str(tmp_path / "plan.json"), "--pairs", pairs]) == 0
     assert read_plan(str(tmp_path / "plan.json"))[0].pairs == 5
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"), [([], "tcp"), (["IB"], "ib"), (["Socket"], "tcp"), (["any"], None)]
+)
+def test_transports_are_called_as_they_are_found(told, kept, tmp_path):
+    """Whatever the spelling: another word would fail a run after hours."""
+    path = tmp_path / "plan.json"
+    options = ["--transport", *told] if told else []
+    assert main(["plan", "--out", str(path), *options]) == 0
+    assert read_plan(str(path))[0].transport == kept
 
 
 def test_a_low_target_has_a_power_as_well(tmp_path, capsys):

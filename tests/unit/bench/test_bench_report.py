@@ -268,6 +268,22 @@ def test_texts_without_end_are_cut(tmp_path, capsys):
     assert len(text.encode()) < MOST_BYTES / 2
 
 
+def test_an_interrupted_launch_is_no_failure(tmp_path, capsys):
+    """It was done again: only one that failed is a cross."""
+    result = result_of(Recipe(pairs=3))
+    first = result["launches"][0]
+    again = [{**first, "status": "interrupted"}, *result["launches"]]
+    assert ">failed<" not in make(tmp_path, capsys, launches=again)
+    failed = [{**first, "status": "failed", "reason": "x"}, *result["launches"]]
+    assert ">failed<" in make(tmp_path, capsys, launches=failed)
+
+
+def test_a_program_is_not_said_to_use_ddp(tmp_path, capsys):
+    """Nobody knows."""
+    workload = {"kind": "command", "name": "python", "argv": ["python"], "framework": "ddp"}
+    assert "DDP" not in make(tmp_path, capsys, workload=workload).split("<title>")[1][:80]
+
+
 def test_summary_is_short_and_has_the_numbers(usual):
     """At most 30 lines, the verdict in the first."""
     text = (usual / "summary.md").read_text(encoding="utf-8")

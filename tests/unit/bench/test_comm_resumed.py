@@ -2,7 +2,10 @@
 
 import json
 import os
+import signal
+import subprocess
 import sys
+import time
 
 import pytest
 
@@ -71,6 +74,34 @@ def test_a_sweep_goes_on_where_it_stopped(sweep, tmp_path, capsys):
     assert {(each["fidelity"], each["bench"]) for each in lines} == {("measured", "collective")}
     assert not list(tmp_path.glob("*.part"))
     assert sweep() == (0, ""), "a sweep that has ended is done again"
+
+
+def test_a_collective_named_twice_is_measured_once(sweep):
+    """Not a size twice."""
+    assert sweep("--collective", "all_reduce") == (0, "")
+    assert len(read_comm("comm.json")["results"]) == len(SIZES)
+
+
+@pytest.mark.parametrize("command", [ARGV, ["preflight"]], ids=["comm", "preflight"])
+def test_who_ends_it_ends_its_launch(command, tmp_path):
+    """SIGTERM: the launch is told to end, and 75."""
+    program = tmp_path / "bin" / "mpijob-runtime"
+    program.parent.mkdir()
+    program.write_text(
+        "#!/bin/sh\ntrap 'touch ended; kill $!; exit 75' TERM\ntouch began\nsleep 60 & wait\n"
+    )
+    program.chmod(0o755)
+    path = os.pathsep.join((str(program.parent), os.environ["PATH"]))
+    environ = {**os.environ, "PATH": path, "PYTHONPATH": os.pathsep.join(sys.path)}
+    argv = (sys.executable, "-m", "mpijob_bench", *command)
+    with subprocess.Popen(argv, env=environ, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "began").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 75
+    assert (tmp_path / "ended").exists()
 
 
 def test_another_sweep_begins_anew(sweep):

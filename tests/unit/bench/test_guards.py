@@ -106,10 +106,14 @@ def block(sent, host="a"):
         ([], False, {"nccl": {"words": "", "net": "gIB"}}, "gib"),
         ([], False, {"nccl": {"words": "", "net": None, "mnnvl": True}}, "nvlink"),
         ([], False, {"nccl": {"words": "nothing known", "net": None}}, None),
+        ([block(10_500, "a"), block(10_500, "b")], False, {"nccl": {"net": None}}, "tcp"),
     ],
 )
 def test_bytes_or_nccls_log_tell_the_transport(blocks, compressed, report, found):
-    """Two ranks, 1,000 bytes of gradients, 10 steps: a ring sends 10,000 bytes from each node."""
+    """Two ranks, 1,000 bytes of gradients, 10 steps: a ring sends 10,000 bytes from each node.
+
+    An NCCL that is there and unused, as in torch's CUDA build, does not hide that.
+    """
     told, proof = observed_transport(
         blocks, ranks=2, nodes=2, gradient_bytes=1000, compressed=compressed, report=report
     )

@@ -238,6 +238,20 @@ def test_a_result_can_be_held_against_its_plan(content, code, tmp_path, capsys):
     assert ("plan.hash" in capsys.readouterr().err) == (code == 65)
 
 
+@pytest.mark.parametrize(("target", "code"), [(0.85, 0), (0.9, 65)])
+def test_a_target_that_was_lowered_is_no_longer_the_plans(target, code, tmp_path, capsys):
+    """With the hash left as it was."""
+    plan = {"target": target, "nodes": 2, "pairs": 3}
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    found = make()["plan"] | {
+        "hash": hashlib.sha256((tmp_path / "plan.json").read_bytes()).hexdigest()
+    }
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(make(plan=found)))
+    assert main(["gate", str(path), "--plan", str(tmp_path / "plan.json")]) == code
+    assert ("plan.target" in capsys.readouterr().err) == (code == 65)
+
+
 def test_unknown_keys_are_kept(tmp_path):
     """What others put into a result is there after reading and writing."""
     path = str(tmp_path / "result.json")

@@ -17,7 +17,7 @@ from mpijob_bench.documents import write_whole, writing
 from mpijob_bench.launches import Line
 
 Asked = Mapping[str, Any]
-"""What was asked for: JSON, that of a sweep to go on with must be equal."""
+"""What was asked for, as JSON has it: only a sweep that was asked for the same goes on."""
 
 
 def take_up(path: Path, asked: Asked) -> list[Line]:

@@ -69,6 +69,12 @@ def test_progress_can_be_left_out(flags, said, out, launches, capsys):
     assert main(["run", "--out", str(out), "-q"]) == 1
 
 
+def test_nccl_is_told_to_say_what_it_uses(out, launches):
+    """In every launch, alone and together alike: its log is what proves the transport."""
+    main(["run", "--out", str(out), *USER])
+    assert all("--env NCCL_DEBUG=INFO" in line for line in launches.read_text().splitlines())
+
+
 def test_a_failed_launch_stays_failed(out, tmp_path, monkeypatch):
     """Nobody repeats it until it pleases; the others are done, and the gate says FAIL."""
     home = tmp_path / "bin"

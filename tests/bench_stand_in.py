@@ -80,7 +80,6 @@ def put_stand_in(directory, monkeypatch, *, failing=(), killing=(), hanging=(), 
         hanging: numbers of launches that last until SIGTERM.
         wrong: elements that each rank tells.
     """
-    path = directory / "mpijob-runtime"
     text = textwrap.dedent(PROGRAM).format(
         hosts=HOSTS,
         home=str(directory),
@@ -89,7 +88,13 @@ def put_stand_in(directory, monkeypatch, *, failing=(), killing=(), hanging=(), 
         hanging=set(hanging),
         wrong=wrong,
     )
-    path.write_text(f"#!{sys.executable}\n{text}", encoding="utf-8")
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv("PATH", f"{directory}{os.pathsep}{os.environ['PATH']}")
+    put_program(directory, monkeypatch, f"#!{sys.executable}\n{text}")
     return directory / "launches"
+
+
+def put_program(directory, monkeypatch, text):
+    """Put a script on PATH in the place of mpijob-runtime."""
+    path = directory / "mpijob-runtime"
+    path.write_text(text, encoding="utf-8")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", str(directory), prepend=os.pathsep)

@@ -131,6 +131,15 @@ def format_document(document: Mapping[str, Any], *, path: str, remedy: str) -> b
         ) from error
 
 
+def json_line(value: Mapping[str, Any]) -> bytes:
+    """Return an object as a line of a file that has one on each.
+
+    Raises:
+        ValueError: if it has NaN or an infinite number.
+    """
+    return json.dumps(value, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+
+
 def write_whole(path: str, data: bytes) -> None:
     """Write a file: whole, or not at all.
 

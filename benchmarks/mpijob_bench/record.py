@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mpijob_bench.documents import read_bytes, writing
+from mpijob_bench.documents import json_line, read_bytes, writing
 from mpijob_bench.errors import ResultError
 from mpijob_runtime.errors import Problem
 
@@ -97,7 +97,7 @@ class Record:
         """Note the beginning or the end of a launch, for good."""
         path = self.directory / LAUNCHES
         with writing(path), path.open("ab") as file:
-            file.write(_line(launch))
+            file.write(json_line(launch))
             file.flush()
             os.fsync(file.fileno())
 
@@ -105,11 +105,7 @@ class Record:
         """Write steps."""
         path = self.directory / STEPS
         with writing(path), path.open("ab") as file:
-            file.write(b"".join(map(_line, steps)))
-
-
-def _line(data: Mapping[str, Any]) -> bytes:
-    return json.dumps(data, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+            file.write(b"".join(map(json_line, steps)))
 
 
 def _mend(path: Path) -> None:

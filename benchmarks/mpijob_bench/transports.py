@@ -3,9 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-ANY = "any"
-"""How no demand is called."""
-
 _LEAST_SHARE = 0.9
 _COMPRESSED = 0.5
 _KNOWN = {"socket": "tcp", "aws libfabric": "efa", "libfabric": "efa"}
@@ -19,6 +16,12 @@ def transport_of(net: str) -> str:
     """
     name = net.strip().lower()
     return "ib" if name.startswith("ib") else _KNOWN.get(name, name)
+
+
+def declared_transport(text: str | None) -> str | None:
+    """Return the transport that is asked for, as it will be found; None if none is, or any."""
+    found = transport_of(text or "any")
+    return None if found == "any" else found
 
 
 def observed_transport(

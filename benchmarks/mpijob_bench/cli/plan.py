@@ -118,7 +118,7 @@ def refuse_its_own(context: click.Context) -> None:
 
 def plan_of(options: dict[str, Any], program: tuple[str, ...]) -> Any:
     """Return the plan of a model or a user's program."""
-    from mpijob_bench.transports import ANY, transport_of
+    from mpijob_bench.transports import declared_transport
     from mpijob_runtime.errors import UsageError
 
     if program:
@@ -129,5 +129,5 @@ def plan_of(options: dict[str, Any], program: tuple[str, ...]) -> Any:
     kind = "command" if program else "model"
     name = program[0] if program else options["model"] or "resnet50"
     workload = make_workload(kind, name, options, program)
-    transport = transport_of(options["transport"] or (ANY if program else "tcp"))
-    return make_plan(workload, options, transport=None if transport == ANY else transport)
+    asked = options["transport"] or (None if program else "tcp")
+    return make_plan(workload, options, transport=declared_transport(asked))

@@ -34,11 +34,15 @@ class Finite(click.FloatRange):
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="No progress.")
 
 _OWNERS = {
-    "bucket_mb": ("bucket-mb", "ddp"),
-    "gradient_as_bucket_view": ("gradient-as-bucket-view", "ddp"),
-    "fusion_mb": ("fusion-mb", "horovod"),
-    "cycle_ms": ("cycle-ms", "horovod"),
+    "bucket_mb": "ddp",
+    "gradient_as_bucket_view": "ddp",
+    "fusion_mb": "horovod",
+    "cycle_ms": "horovod",
 }
+_OPTIONS = frozenset(field.name for field in fields(Options))
+OF_MODELS = frozenset({"sizes", "batch", "ablation_steps", "framework"}) | _OPTIONS
+"""Options that say how a model is trained; a program of the user's own decides that itself."""
+
 _SAME = ("target", "nodes", "pairs", "seed", "reference_samples_per_second")
 
 _WORKLOAD = (
@@ -116,15 +120,6 @@ MODEL = (
 )  # fmt: skip
 
 
-def names_of(kind: type[Any]) -> frozenset[str]:
-    """Return the names of a dataclass's fields."""
-    return frozenset(field.name for field in fields(kind))
-
-
-OF_MODELS = frozenset({"sizes", "batch", "ablation_steps", "framework", *names_of(Options)})
-"""Options that say how a model is trained; a program of the user's own decides that itself."""
-
-
 def is_asked(context: click.Context, name: str) -> bool:
     """Return whether the command line or the environment gives an option."""
     source = context.get_parameter_source(name)
@@ -145,14 +140,13 @@ def make_workload(
         message = f"--compression bf16: {without} does not have it"
         raise UsageError(message, remedy="--compression fp16; DDP over NCCL has bf16")
     refuse_the_others(options)
-    known = names_of(Options)
     return Workload(
         kind=kind,  # type: ignore[arg-type] # of the three
         name=name,
         size=parse_sizes(options.get("sizes", ())),
         batch=options.get("batch", 1),
         framework=options["framework"],
-        options=Options(**{key: value for key, value in options.items() if key in known}),
+        options=Options(**{key: value for key, value in options.items() if key in _OPTIONS}),
         argv=argv,
     )
 
@@ -164,8 +158,9 @@ def refuse_the_others(options: Mapping[str, Any]) -> None:
         UsageError: with the first of them.
     """
     framework = options["framework"]
-    for name, (option, owner) in _OWNERS.items():
+    for name, owner in _OWNERS.items():
         if options[name] not in (None, False) and owner != framework:
+            option = name.replace("_", "-")
             message = f"--{option} and --framework {framework}, which does not have it"
             raise UsageError(message, remedy=f"--framework {owner}, or leave it out")
 

@@ -37,7 +37,15 @@ something is not ok; warnings do not count.
 @click.option("--out", metavar="DIR", default=".", show_default=True, help="Where files go.")
 @click.option("--json", "as_json", is_flag=True, help="Print preflight.json to stdout, no table.")
 @quiet_option
-def command(*, out: str, hosts: str | None, as_json: bool, quiet: bool, **options: Any) -> int:
+def command(
+    *,
+    transport: str | None,
+    out: str,
+    hosts: str | None,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> int:
     """Look at the hosts before a benchmark.
 
     Data network, MTU, transport, clocks, /dev/shm, memlock, physical nodes; all hosts compute the
@@ -52,12 +60,11 @@ def command(*, out: str, hosts: str | None, as_json: bool, quiet: bool, **option
     from mpijob_bench.preflight.document import acceptable
     from mpijob_bench.preflight.measure import FILE, Preflight, run_preflight
     from mpijob_bench.preflight.table import findings_table
-    from mpijob_bench.transports import ANY, transport_of
+    from mpijob_bench.transports import declared_transport
 
     directory = make_directory(out)
     chosen = tuple(hosts.split(",")) if hosts else ()
-    declared = transport_of(options.pop("transport") or ANY)
-    preflight = Preflight(**options, transport=None if declared == ANY else declared)
+    preflight = Preflight(**options, transport=declared_transport(transport))
     with terminated_as_interrupted(), Bar(quiet=quiet) as bar:
         document = run_preflight(preflight, out=directory, hosts=chosen, told=_follow(bar))
     if as_json:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mpijob_bench.comm.summary import Summary
-from mpijob_bench.documents import write_whole, writing
+from mpijob_bench.documents import json_line, write_whole, writing
 from mpijob_bench.launches import Line
 
 Asked = Mapping[str, Any]
@@ -28,7 +28,7 @@ def take_up(path: Path, asked: Asked) -> list[Line]:
     Raises:
         ConfigurationError: the file cannot be written.
     """
-    head = _text(asked)
+    head = json_line(asked)
     lines = [*_read(path, head)]
     seen = Summary()
     for line in lines:
@@ -41,7 +41,7 @@ def take_up(path: Path, asked: Asked) -> list[Line]:
 
 def line_text(line: Line) -> bytes:
     """Return a rank's line as the file has it."""
-    return _text({"rank": line.rank, "host": line.host, **line.data})
+    return json_line({"rank": line.rank, "host": line.host, **line.data})
 
 
 def write_iterations(path: Path, finished: Path) -> None:
@@ -51,13 +51,14 @@ def write_iterations(path: Path, finished: Path) -> None:
         ConfigurationError: the file cannot be written.
     """
     partial = finished.with_name(f"{finished.name}.new")
-    with writing(partial), path.open("rb") as source, partial.open("wb") as target:
-        fidelity = json.loads(source.readline())["fidelity"]
-        for text in source:
-            told = json.loads(text)
-            if told["bench"] == "collective":
-                target.write(_text({"fidelity": fidelity, **told}))
-    partial.replace(finished)
+    with writing(finished):
+        with path.open("rb") as source, partial.open("wb") as target:
+            fidelity = json.loads(source.readline())["fidelity"]
+            for text in source:
+                told = json.loads(text)
+                if told["bench"] == "collective":
+                    target.write(json_line({"fidelity": fidelity, **told}))
+        partial.replace(finished)
 
 
 def _pair(line: Line) -> tuple[str, int]:
@@ -75,7 +76,3 @@ def _read(path: Path, head: bytes) -> Iterator[Line]:
             with suppress(ValueError):
                 told = json.loads(text)
                 yield Line(told.pop("rank"), told.pop("host"), told)
-
-
-def _text(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode() + b"\n"

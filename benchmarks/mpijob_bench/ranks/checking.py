@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mpijob_bench.ranks.computing import Computing
+from mpijob_bench.ranks.patterns import Pattern, chunks
 
 _TRAVEL = {"none": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 _ROUNDINGS = 4  # to 16 bits, by the number of ranks, and the reciprocal of that
@@ -35,9 +36,12 @@ class KnownGradients:
 
     def of(self, parameter: nn.Parameter) -> Tensor:
         """Return this rank's gradient of a parameter."""
-        index = self._index(parameter)
-        here = index % self._ranks == self._place
-        return torch.where(here, 1 + index % _PERIOD, 0).to(parameter.dtype).view_as(parameter)
+        gradient = torch.empty(parameter.shape, dtype=parameter.dtype, device=parameter.device)
+        for start, part in chunks(gradient.view(-1)):
+            index = self._index(parameter, start, len(part))
+            here = index % self._ranks == self._place
+            part.copy_(torch.where(here, 1 + index % _PERIOD, 0))
+        return gradient
 
     def count_wrong(self, *, passes: int, compression: str) -> int:
         """Return how many elements of the parameters' gradients are not the mean.
@@ -52,14 +56,16 @@ class KnownGradients:
             if parameter.grad is None:
                 wrong += parameter.numel()
                 continue
-            wanted = (1 + self._index(parameter) % _PERIOD) * (passes / self._ranks)
-            ratio = parameter.grad.reshape(-1) / wanted
-            wrong += int((~((ratio - 1).abs() <= most)).sum())  # so that NaN is wrong
+            for start, part in chunks(parameter.grad.reshape(-1)):
+                index = self._index(parameter, start, len(part))
+                ratio = part / ((1 + index % _PERIOD) * (passes / self._ranks))
+                wrong += int((~((ratio - 1).abs() <= most)).sum())  # so that NaN is wrong
         return wrong
 
-    def _index(self, parameter: nn.Parameter) -> Tensor:
-        first = self._first[parameter]
-        return torch.arange(first, first + parameter.numel(), device=parameter.device)
+    def _index(self, parameter: nn.Parameter, start: int, length: int) -> Tensor:
+        """Return where elements of a parameter are among all."""
+        first = self._first[parameter] + start
+        return torch.arange(first, first + length, device=parameter.device)
 
 
 def check_gradients(
@@ -112,11 +118,10 @@ def check_all_reduce(
         device: where the backend takes tensors.
         largest: elements of the largest sum.
     """
-    wrong = 0
+    pattern, wrong = Pattern(len(ranks), device), 0
     for size in (1, 1023, largest):
-        pattern = torch.arange(size, device=device, dtype=torch.float32) % 1024
-        found = pattern + rank
-        reduce(found)
-        wanted = pattern * len(ranks) + sum(ranks)
-        wrong += int((found != wanted).sum())
+        array = torch.empty(size, device=device)
+        pattern.fill(array, rank=ranks.index(rank))
+        reduce(array)
+        wrong += pattern.count_wrong(array)
     return wrong

@@ -30,7 +30,7 @@ class Pattern:
 
     def fill(self, array: torch.Tensor, *, rank: int) -> None:
         """Write what a rank contributes."""
-        for start, part in _chunks(array):
+        for start, part in chunks(array):
             torch.add(self._part(start, len(part)), float(rank % _RANKS), out=part)
 
     def count_wrong(self, array: torch.Tensor, *, first: int = 0, rank: int | None = None) -> int:
@@ -44,7 +44,7 @@ class Pattern:
         scale = 1.0 if rank is not None else float(self._ranks)
         shift = float(rank % _RANKS) if rank is not None else self._rank_sum
         wrong = 0
-        for start, part in _chunks(array):
+        for start, part in chunks(array):
             wanted = self._part(first + start, len(part)) * scale + shift
             wrong += int((part != wanted).sum())
         return wrong
@@ -54,7 +54,7 @@ class Pattern:
         return self._base[offset : offset + length]
 
 
-def _chunks(array: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:
+def chunks(array: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:
     """Yield the start and a view of each piece."""
     length = _PERIOD * _CHUNK_PERIODS
     for start in range(0, len(array), length):

@@ -125,8 +125,8 @@ def title(result: Mapping[str, Any]) -> str:
     """Return what was run, ``resnet50 · DDP · 8 nodes``."""
     workload = masked(result.get("workload") or {})
     name = workload.get("name") or " ".join(workload.get("argv") or ()) or "Scaling benchmark"
-    framework = {"ddp": "DDP", "horovod": "Horovod"}.get(workload.get("framework"))
-    framework = None if workload.get("kind") == "command" else framework
+    known = {} if workload.get("kind") == "command" else {"ddp": "DDP", "horovod": "Horovod"}
+    framework = known.get(workload.get("framework"))
     parts = (name, framework, f"{result['plan']['nodes']} nodes")
     return " · ".join(_shown(part) for part in parts if part)
 

@@ -88,10 +88,9 @@ def _point(nodes: int, rates: Sequence[float], efficiencies: Sequence[float]) ->
 
 
 def _bounds(values: Sequence[float]) -> tuple[float, float | None, float | None]:
-    mean, low, high = log_bounds(np.log(np.asarray(values, dtype=float)))
-    if len(values) == 1:
-        return exp_or_infinite(mean), None, None
-    return exp_or_infinite(mean), exp_or_infinite(low), exp_or_infinite(high)
+    logs = log_bounds(np.log(np.asarray(values, dtype=float)))
+    mean, low, high = (exp_or_infinite(float(log)) for log in logs)
+    return (mean, None, None) if len(values) == 1 else (mean, low, high)
 
 
 def _curve(result: Mapping[str, Any], nodes: int) -> list[Point]:

@@ -1,8 +1,8 @@
 import json
-import os
 
 import numpy as np
 import pytest
+from bench_stand_in import put_program
 from nccl_tests_files import OLD_TEXT
 
 from mpijob_bench.cli import main
@@ -233,13 +233,9 @@ def test_a_wrong_option_is_refused_before_a_launch(argv, word, tmp_path, monkeyp
 
 def test_a_sweep_that_was_not_launched_leaves_an_earlier_one(tmp_path, monkeypatch, capsys):
     """Every iteration of it is still there."""
-    program = tmp_path / "bin" / "mpijob-runtime"
-    program.parent.mkdir()
-    program.write_text("#!/bin/sh\nexit 69\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
     out = tmp_path / "results"
     out.mkdir()
+    put_program(tmp_path, monkeypatch, "#!/bin/sh\nexit 69\n")
     (out / "comm.jsonl").write_text("{}\n")
     assert main(["comm", "--out", str(out)]) == 69
     assert (out / "comm.jsonl").read_text() == "{}\n"

@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+from bench_stand_in import put_program
 
 from mpijob_bench.cli import main
 from mpijob_bench.comm.document import read_comm
@@ -42,11 +43,7 @@ for size in {sizes}:
 @pytest.fixture
 def sweep(tmp_path, monkeypatch):
     """Return a function that runs the command with a stand-in for the launcher."""
-    program = tmp_path / "bin" / "mpijob-runtime"
-    program.parent.mkdir()
-    program.write_text(STAND_IN.format(python=sys.executable, sizes=SIZES))
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+    put_program(tmp_path, monkeypatch, STAND_IN.format(python=sys.executable, sizes=SIZES))
     monkeypatch.chdir(tmp_path)
 
     def run(*options, ranks=2, break_after=-1):
@@ -83,16 +80,11 @@ def test_a_collective_named_twice_is_measured_once(sweep):
 
 
 @pytest.mark.parametrize("command", [ARGV, ["preflight"]], ids=["comm", "preflight"])
-def test_who_ends_it_ends_its_launch(command, tmp_path):
+def test_who_ends_it_ends_its_launch(command, tmp_path, monkeypatch):
     """SIGTERM: the launch is told to end, and 75."""
-    program = tmp_path / "bin" / "mpijob-runtime"
-    program.parent.mkdir()
-    program.write_text(
-        "#!/bin/sh\ntrap 'touch ended; kill $!; exit 75' TERM\ntouch began\nsleep 60 & wait\n"
-    )
-    program.chmod(0o755)
-    path = os.pathsep.join((str(program.parent), os.environ["PATH"]))
-    environ = {**os.environ, "PATH": path, "PYTHONPATH": os.pathsep.join(sys.path)}
+    hanging = "trap 'touch ended; kill $!; exit 75' TERM\ntouch began\nsleep 60 & wait\n"
+    put_program(tmp_path, monkeypatch, f"#!/bin/sh\n{hanging}")
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     argv = (sys.executable, "-m", "mpijob_bench", *command)
     with subprocess.Popen(argv, env=environ, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 60

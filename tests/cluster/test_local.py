@@ -259,7 +259,10 @@ def test_restricted_user(job):
 
 
 def test_names_resolve_as_on_a_cluster(job):
-    """Every form of a pod's name that a cluster resolves is resolved, and no other."""
+    """Every form of a pod's name that a cluster resolves is resolved, and no other.
+
+    The launcher starts beside the workers, so it first waits until the last of them has a name.
+    """
     name = job.name
     hosts = [
         f"{name}-worker-1.{name}",
@@ -269,7 +272,10 @@ def test_names_resolve_as_on_a_cluster(job):
         f"{name}.default.svc",
         f"{name}-worker-1",
     ]
-    script = f"for n in {' '.join(hosts)}; do getent hosts $n >/dev/null && echo $n; done; hostname"
+    script = (
+        f"timeout 60 sh -c 'until getent hosts {hosts[0]}; do sleep 0.1; done' >/dev/null; "
+        f"for n in {' '.join(hosts)}; do getent hosts $n >/dev/null && echo $n; done; hostname"
+    )
     done = job.write(script, workers=2).run("-q")
 
     assert done.stdout.split() == [*hosts[:-1], f"{name}-launcher"]

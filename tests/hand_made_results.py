@@ -198,6 +198,9 @@ def _mode(recipe: Recipe, rates: list[float], job: float | None, *, steps: int) 
             "cv": 0.021,
             "mad": 0.008 * slowest,
         },
+        "spikes": {"limit_seconds": 1.1 * slowest, "all_ranks": 1, "some_ranks": 2},
+        "neighbour_correlation": 0.31,
+        "settled": True,
     }
 
 

@@ -15,7 +15,14 @@ from mpijob_bench.expected import expected_step_seconds
 from mpijob_bench.plan import Plan
 from mpijob_bench.record import Launch
 from mpijob_bench.result import SCHEMA, Result
-from mpijob_bench.verdict import efficiency_interval, pair_efficiency
+from mpijob_bench.verdict import (
+    confidence_of,
+    decide,
+    efficiency_interval,
+    pair_efficiency,
+)
+
+Pair = dict[str, Any]
 
 _FEWEST_WITH_SLOW_ONE = 3
 _PACKAGES = ("mpijob-bench", "mpijob-runtime", "torch", "horovod", "mpi4py", "numpy")
@@ -33,7 +40,7 @@ def assemble(
         comm: the sweep of collectives, or None.
     """
     shown = [launch for launch in launches if launch["kind"] in {"alone", "together"}]
-    pairs = [pair for number in range(plan.pairs) if (pair := _pair(number, shown)) is not None]
+    pairs = pairs_done(plan, shown)
     wrong = sum(launch.get("wrong_elements") or 0 for launch in shown)
     wrong += sum(found["wrong_elements"] or 0 for found in (comm or {}).get("results", ()))
     return {
@@ -43,11 +50,12 @@ def assemble(
             "target": plan.target,
             "nodes": plan.nodes,
             "pairs": plan.pairs,
+            "extension": plan.extension,
             "hash": plan_hash,
             "seed": plan.seed,
         },
         "pairs": pairs,
-        "guards": _guards(plan, launches, done=len(pairs), wrong=wrong),
+        "guards": _guards(plan, launches, pairs, wrong=wrong),
         "transport": _transport(plan, shown),
         "wrong_elements": wrong,
         "also": also_shown(plan, launches),
@@ -113,7 +121,35 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _pair(number: int, launches: Sequence[Launch]) -> dict[str, Any] | None:
+def pairs_done(plan: Plan, launches: Sequence[Launch]) -> list[Pair]:
+    """Return the pairs that are whole, well or not, in their order."""
+    numbers = range(plan.pairs + plan.extension)
+    return [pair for number in numbers if (pair := _pair(number, launches)) is not None]
+
+
+def pairs_to_do(plan: Plan, pairs: Sequence[Pair]) -> int:
+    """Return how many pairs a plan asks for: those of its extension only where they may tell.
+
+    They are done if the numbers of the first ones are inconclusive. Guards do not count here: some
+    are known at the end only, and further pairs would mend none.
+
+    Args:
+        plan: that has declared them.
+        pairs: that are done.
+    """
+    if not plan.extension:
+        return plan.pairs
+    first = [pair for pair in pairs if pair["order"] < plan.pairs]
+    if len(first) < plan.pairs or any(pair["status"] == "failed" for pair in first):
+        return plan.pairs
+    interval = efficiency_interval(
+        list(map(pair_efficiency, first)), confidence=confidence_of(asdict(plan))
+    )
+    word, _ = decide(interval, plan.target)
+    return plan.pairs + (plan.extension if word == "INCONCLUSIVE" else 0)
+
+
+def _pair(number: int, launches: Sequence[Launch]) -> Pair | None:
     """Return a pair of the result; None as long as one of its launches is still to come."""
     last = {launch["kind"]: launch for launch in launches if launch["pair"] == number}
     alone, together = last.get("alone"), last.get("together")
@@ -139,8 +175,11 @@ def _pair(number: int, launches: Sequence[Launch]) -> dict[str, Any] | None:
     }
 
 
-def _guards(plan: Plan, launches: Sequence[Launch], *, done: int, wrong: int) -> list[guards.Guard]:
-    found = [guards.complete(done, plan.pairs), guards.slow_node(launches)]
+def _guards(
+    plan: Plan, launches: Sequence[Launch], pairs: Sequence[Pair], *, wrong: int
+) -> list[guards.Guard]:
+    declared = pairs_to_do(plan, pairs)
+    found = [guards.complete(len(pairs), declared), guards.slow_node(launches)]
     if plan.emulation is None:
         distinct = guards.distinct_nodes(launches)
         return [*found, distinct] if distinct else found

@@ -12,8 +12,8 @@ and the samples cancel. ``mean`` is then the harmonic mean of times, in t_A as i
 is as fast in the job as alone, compute scaling is 1, however different the nodes are. ``max`` is of
 the node that is the slowest in the other pairs, so that noise is not taken for a slow node.
 
-Intervals are Student's t on the logs over pairs, as the gate's, with each bound at 95 % by itself
-(one-sided); low and high together are a two-sided 90 % interval.
+Intervals are Student's t on the logs over pairs, with each bound at 95 % by itself (one-sided), as
+the gate's of a plan without an extension; low and high together are a two-sided 90 % interval.
 
 Layer: pure; imports numpy, and verdict for the interval.
 """

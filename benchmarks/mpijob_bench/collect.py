@@ -1,10 +1,9 @@
 """What the ranks of one launch tell, as it comes: steps to a file, the rest to a summary.
 
-Memory grows by 8 bytes for each step of the job, not with ranks times steps.
+Memory grows by 16 bytes for each step of the job, not with ranks times steps.
 """
 
 import math
-import statistics
 from array import array
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,10 +11,9 @@ from typing import Any
 
 from mpijob_bench.launches import Line
 from mpijob_bench.plan import Steps
+from mpijob_bench.steadiness import count_spikes, neighbour_correlation, summarise_seconds
 
 StepWriter = Callable[[Iterable[Mapping[str, Any]]], None]
-
-_MAD_TO_DEVIATION = 1.4826  # of a normal distribution
 
 
 @dataclass
@@ -23,18 +21,27 @@ class _Mode:
     """One mode of the launch."""
 
     slowest: "array[float]" = field(default_factory=lambda: array("d"))
+    fastest: "array[float]" = field(default_factory=lambda: array("d"))
     counted: dict[int, int] = field(default_factory=dict)
     rank_seconds: dict[int, float] = field(default_factory=dict)
     blocks: dict[int, Mapping[str, Any]] = field(default_factory=dict)
 
     def add(self, rank: int, seconds: list[float], *, first: int) -> None:
-        """Take steps of a rank, from a number on; of each step the slowest rank is kept."""
-        missing = first + len(seconds) - len(self.slowest)
-        self.slowest.extend([0.0] * max(missing, 0))
+        """Take steps of a rank, from a number on; of each step two ranks are kept."""
+        missing = max(first + len(seconds) - len(self.slowest), 0)
+        self.slowest.extend([0.0] * missing)
+        self.fastest.extend([math.inf] * missing)
         for index, took in enumerate(seconds, start=first):
             self.slowest[index] = max(self.slowest[index], took)
+            self.fastest[index] = min(self.fastest[index], took)
         self.counted[rank] = self.counted.get(rank, 0) + len(seconds)
         self.rank_seconds[rank] = self.rank_seconds.get(rank, 0.0) + math.fsum(seconds)
+
+    def steps(self) -> tuple[list[float], list[float]]:
+        """Return slowest and fastest rank of the steps that some rank has counted."""
+        both = zip(self.slowest, self.fastest, strict=True)
+        counted = [(high, low) for high, low in both if high > 0]
+        return [high for high, _ in counted], [low for _, low in counted]
 
 
 class Collector:
@@ -154,6 +161,7 @@ class Collector:
         nodes = [
             [rank for rank in mode.blocks if self._rank_hosts[rank] == host] for host in self._hosts
         ]
+        slowest, fastest = mode.steps()
         return {
             "steps": min(block["steps"] for block in mode.blocks.values()),
             "samples_per_second": [_rate(mode, ranks) for ranks in nodes],
@@ -162,8 +170,17 @@ class Collector:
                 max((mode.rank_seconds[rank] / mode.counted[rank] for rank in ranks), default=None)
                 for ranks in nodes
             ],
-            "step_seconds": summarise_seconds(mode.slowest),
+            "step_seconds": summarise_seconds(slowest),
+            "spikes": count_spikes(slowest, fastest),
+            "neighbour_correlation": neighbour_correlation(slowest),
+            "settled": _settled(mode),
         }
+
+
+def _settled(mode: _Mode) -> bool | None:
+    """Return whether warm-up has ended in even steps, as the ranks agreed; None if not known."""
+    told = [block.get("settled") for block in mode.blocks.values()]
+    return None if None in told else all(told)
 
 
 def _rate(mode: _Mode, ranks: list[int]) -> float | None:
@@ -177,26 +194,3 @@ def _rate(mode: _Mode, ranks: list[int]) -> float | None:
     samples = math.fsum(block["samples"] / block["steps"] for block in blocks)
     seconds = max(float(block["seconds"] / block["steps"]) for block in blocks)
     return samples / seconds
-
-
-def summarise_seconds(values: "array[float]") -> dict[str, float]:
-    """Return location and spread of durations in seconds; ``mad`` as a standard deviation.
-
-    Places of 0 are of steps that no rank has counted: warm-up.
-    """
-    ordered = sorted(value for value in values if value > 0)
-    if not ordered:
-        return {}
-    mean = math.fsum(ordered) / len(ordered)
-    p50 = statistics.median(ordered)
-    away = statistics.median(abs(value - p50) for value in ordered)
-    spread = statistics.stdev(ordered) if len(ordered) > 1 else 0.0
-    return {
-        "mean": mean,
-        "p50": p50,
-        "p90": ordered[math.ceil(0.90 * len(ordered)) - 1],
-        "p99": ordered[math.ceil(0.99 * len(ordered)) - 1],
-        "max": ordered[-1],
-        "cv": spread / mean if mean else 0.0,
-        "mad": _MAD_TO_DEVIATION * away,
-    }

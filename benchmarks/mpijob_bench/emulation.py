@@ -52,7 +52,9 @@ def doubled(plan: Plan, pairs: int) -> Plan:
     """
     assert plan.emulation is not None
     emulation = dataclasses.replace(plan.emulation, time_scale=2 * plan.emulation.time_scale)
-    return dataclasses.replace(plan, emulation=emulation, pairs=pairs, curve=Curve((), 0))
+    return dataclasses.replace(
+        plan, emulation=emulation, pairs=pairs, extension=0, curve=Curve((), 0)
+    )
 
 
 def emulate(

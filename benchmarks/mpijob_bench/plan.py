@@ -33,6 +33,9 @@ FUSION_MB = 128.0
 CYCLE_MS = 1.0
 """Horovod 0.28.1's default cycle time."""
 
+FEWEST_EXTENDED = 3
+"""Pairs of a plan with an extension: a first look at fewer would end with INVALID."""
+
 PAIRS = 7
 """Half as wide an interval as 3 pairs have; benchmark-method: power in power.py."""
 
@@ -172,6 +175,8 @@ class Plan:
         target: the efficiency that is asked for.
         nodes: of the job.
         pairs: of launches: nodes alone, and together.
+        extension: further pairs, if the numbers of the first ones are inconclusive. Declared
+            before the first launch, so that nobody adds pairs until it passes.
         seed: of all that is random.
         curve: further points.
         steps: of each launch.
@@ -185,6 +190,7 @@ class Plan:
     target: float = TARGET
     nodes: int = NODES
     pairs: int = PAIRS
+    extension: int = 0
     seed: int = 1
     curve: Curve = field(default_factory=Curve)
     steps: Steps = field(default_factory=Steps)
@@ -232,6 +238,9 @@ def parse_plan(data: bytes, *, path: str = "plan") -> Plan:
     if (found["emulation"] is None) != (found["fidelity"] == "measured"):
         wanted = "emulated with an emulation, measured without"
         problems.append(Problem(0, repr(found["fidelity"]), wanted, "fidelity"))
+    if found.get("extension") and found["pairs"] < FEWEST_EXTENDED:
+        wanted = f"at least {FEWEST_EXTENDED} with an extension, so that a first look can tell"
+        problems.append(Problem(0, str(found["pairs"]), wanted, "pairs"))
     problems += _workload_problems(found["workload"], emulated=found["emulation"] is not None)
     if problems:
         raise ResultError(path, problems, remedy=_REMEDY)

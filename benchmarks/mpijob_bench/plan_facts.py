@@ -29,11 +29,17 @@ def plan_facts(plan: Plan, *, step_seconds: float, launch_cv: float) -> dict[str
                 continue
             effects = {effect: _shares(plan, true, launch_cv, effect) for effect in EFFECTS}
             power.append({"efficiency": round(true, 4), **effects["lognormal"], "effects": effects})
+    all_pairs = plan.pairs + plan.extension
     first = ["AB" if alone else "BA" for alone in alone_first(plan.pairs)]
     return {
         "order": " ".join(first),
         "launches": len(planned_launches(plan)),
         "seconds": round(plan_seconds(plan, step_seconds, efficiency=plan.target)),
+        "extension": plan.extension,
+        "most_launches": len(planned_launches(plan, pairs=all_pairs)),
+        "most_seconds": round(
+            plan_seconds(plan, step_seconds, efficiency=plan.target, pairs=all_pairs)
+        ),
         "step_seconds": step_seconds,
         "launch_cv": launch_cv,
         "power": power,
@@ -45,11 +51,17 @@ def _shares(plan: Plan, true: float, launch_cv: float, effect: Effect) -> dict[s
         target=plan.target,
         efficiency=true,
         pairs=plan.pairs,
+        extension=plan.extension,
         launch_cv=launch_cv,
         effect=effect,
         seed=plan.seed,
     )
-    return {"pass": found.passed, "fail": found.failed, "inconclusive": found.inconclusive}
+    return {
+        "pass": found.passed,
+        "fail": found.failed,
+        "inconclusive": found.inconclusive,
+        "extended": found.extended,
+    }
 
 
 def show_facts(facts: dict[str, Any], *, file: str, digest: str) -> None:
@@ -61,16 +73,25 @@ def show_facts(facts: dict[str, Any], *, file: str, digest: str) -> None:
         f" {facts['step_seconds']:g} s; order {facts['order']} (A alone, B together)",
         highlight=False,
     )
+    if facts["extension"]:
+        console.print(
+            f"where those cannot tell, {facts['extension']} further pairs: in all"
+            f" {facts['most_launches']} launches, about {facts['most_seconds'] / 60:.0f} min",
+            highlight=False,
+        )
     if not facts["power"]:
         console.print(f"fewer than {FEWEST_PAIRS} pairs: the verdict will be INVALID")
         return
     table = Table(
         title=f"Verdicts by the true efficiency, launches differing by {facts['launch_cv']:.1%}"
     )
-    for name in ("true efficiency", "PASS", "INCONCLUSIVE", "FAIL"):
+    columns = {"PASS": "pass", "INCONCLUSIVE": "inconclusive", "FAIL": "fail"}
+    if facts["extension"]:
+        columns["extended"] = "extended"
+    for name in ("true efficiency", *columns):
         table.add_column(name, justify="right")
     for row in facts["power"]:
-        shares = (_range(row["effects"], word) for word in ("pass", "inconclusive", "fail"))
+        shares = (_range(row["effects"], word) for word in columns.values())
         table.add_row(f"{row['efficiency']:.1%}", *shares)
     console.print(table)
     console.print("lowest and highest of lognormal, heavy-tailed and correlated launches")

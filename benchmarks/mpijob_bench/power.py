@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mpijob_bench.verdict import log_bounds
+from mpijob_bench.verdict import confidence_of, log_bounds
 
 Effect = Literal["lognormal", "heavy", "autocorrelated"]
 EFFECTS: tuple[Effect, ...] = ("lognormal", "heavy", "autocorrelated")
@@ -46,11 +46,13 @@ class Power:
         passed: lower bound at or above the target.
         failed: upper bound below it.
         inconclusive: neither.
+        extended: how often the pairs of the extension are done.
     """
 
     passed: float
     failed: float
     inconclusive: float
+    extended: float = 0.0
 
 
 def simulate_logs(
@@ -88,11 +90,12 @@ def simulate_logs(
     return math.log(efficiency) + launch_cv * difference
 
 
-def estimate_power(
+def estimate_power(  # noqa: PLR0913 - a plan, and what the launches are like
     *,
     target: float,
     efficiency: float,
     pairs: int,
+    extension: int = 0,
     launch_cv: float = LAUNCH_CV,
     effect: Effect = "lognormal",
     seed: int = 1,
@@ -105,21 +108,28 @@ def estimate_power(
         target: that is asked for.
         efficiency: the true one.
         pairs: of launches, at least 2.
+        extension: further pairs, where the first ones are inconclusive.
         launch_cv: of a launch, by the spread of pairs.
         effect: its distribution.
         seed: of the simulation.
     """
     generator = np.random.default_rng(seed)
-    trials = min(_TRIALS, max(_FEWEST_TRIALS, _MOST_LAUNCHES // pairs))
+    trials = min(_TRIALS, max(_FEWEST_TRIALS, _MOST_LAUNCHES // (pairs + extension)))
     logs = simulate_logs(
         generator,
         trials=trials,
-        pairs=pairs,
+        pairs=pairs + extension,
         efficiency=efficiency,
         launch_cv=launch_cv,
         effect=effect,
     )
-    _, low, high = log_bounds(logs)
-    limit = math.log(target)
+    limit, confidence = math.log(target), confidence_of({"extension": extension})
+    _, low, high = log_bounds(logs[:, :pairs], confidence=confidence)
+    open_after_first = (low < limit) & (high >= limit)
+    if extension:
+        _, low_of_all, high_of_all = log_bounds(logs, confidence=confidence)
+        low = np.where(open_after_first, low_of_all, low)
+        high = np.where(open_after_first, high_of_all, high)
     passed, failed = float((low >= limit).mean()), float((high < limit).mean())
-    return Power(passed, failed, 1 - passed - failed)
+    extended = float(open_after_first.mean()) if extension else 0.0
+    return Power(passed, failed, 1 - passed - failed, extended)

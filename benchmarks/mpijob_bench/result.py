@@ -79,7 +79,7 @@ def with_comm(result: Result, comm: Mapping[str, Any], *, path: str) -> Result:
 def check_plan(result: Result, plan_file: str, *, path: str) -> None:
     """Check that a result is of the plan in a file, by the hash of the file's bytes.
 
-    Target, nodes and pairs, where the file is JSON and has them, must be the result's as well.
+    Target, nodes, pairs and extension, where the file is JSON and has them, must be the result's.
 
     Raises:
         ResultError: if it is of another, or the file cannot be read.
@@ -99,7 +99,10 @@ def _changed(found: Mapping[str, Any], plan: bytes, plan_file: str) -> Iterator[
         told = json.loads(plan)
     except (ValueError, RecursionError):
         return  # a plan of another tool: its hash is all there is
-    for name in ("target", "nodes", "pairs") if isinstance(told, dict) else ():
+    if not isinstance(told, dict):
+        return
+    told, found = ({"extension": 0, **plan} for plan in (told, found))
+    for name in ("target", "nodes", "pairs", "extension"):
         if name in told and told[name] != found[name]:
             wanted = f"{told[name]!r}, as {plan_file} has it"
             yield Problem(0, repr(found[name]), wanted, f"plan.{name}")

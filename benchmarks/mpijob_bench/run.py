@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mpijob_bench.assemble import pairs_done, pairs_to_do
 from mpijob_bench.collect import Collector
 from mpijob_bench.comm.measure import run_comm
 from mpijob_bench.comm.options import Backend, Sweep
@@ -69,13 +70,12 @@ class Run:
         self._plan_hash = plan_hash
 
     def left(self) -> list[PlannedLaunch]:
-        """Return the launches that are still to do."""
-        done = {launch["key"] for launch in self._record.launches() if launch["status"] in _DONE}
-        return [
-            launch
-            for launch in planned_launches(self._plan, slots=self._hosts.slots[0])
-            if launch.key not in done
-        ]
+        """Return the launches that are still to do; those of an extension once it is wanted."""
+        launches = self._record.launches()
+        done = {launch["key"] for launch in launches if launch["status"] in _DONE}
+        pairs = pairs_to_do(self._plan, pairs_done(self._plan, launches))
+        planned = planned_launches(self._plan, slots=self._hosts.slots[0], pairs=pairs)
+        return [launch for launch in planned if launch.key not in done]
 
     def do(self, planned: PlannedLaunch) -> Launch:
         """Do one launch and put it into the record.

@@ -22,7 +22,7 @@ from mpijob_bench.predict import predict
 from mpijob_bench.record import Launch, Record
 from mpijob_bench.result import Result
 from mpijob_bench.run import Hosts, Run, count_parameters
-from mpijob_bench.schedule import PlannedLaunch, estimate_seconds, remaining_seconds
+from mpijob_bench.schedule import Kind, PlannedLaunch, estimate_seconds, remaining_seconds
 from mpijob_bench.sections import write_whole_result
 from mpijob_runtime.errors import Problem, UsageError
 
@@ -130,17 +130,20 @@ def job_hosts() -> Hosts:
 
 def do_launches(plan: Plan, run: Run, console: Console) -> None:
     """Do what is left, and say before each what it is and how long all will take."""
-    left = run.left()
     step, expected = expected_step_seconds(plan), expected_efficiency(plan)
-    estimates = {
-        planned.key: estimate_seconds(plan, planned, step_seconds=step, efficiency=expected)
-        for planned in left
-    }
+    estimates: dict[str, float] = {}
     done: dict[str, float] = {}
-    kinds = {planned.key: planned.kind for planned in left}
-    for index, planned in enumerate(left):
-        seconds = remaining_seconds(left[index:], estimates, done, kinds)
-        say = f"launch {index + 1} of {len(left)}: {planned.key}, {planned.nodes} nodes"
+    kinds: dict[str, Kind] = {}
+    while left := run.left():
+        for planned in left:
+            kinds[planned.key] = planned.kind
+            estimates[planned.key] = estimate_seconds(
+                plan, planned, step_seconds=step, efficiency=expected
+            )
+        planned = left[0]
+        seconds = remaining_seconds(left, estimates, done, kinds)
+        number, count = len(done) + 1, len(done) + len(left)
+        say = f"launch {number} of {count}: {planned.key}, {planned.nodes} nodes"
         console.print(f"{say}; about {_minutes(seconds)} left")
         started = time.monotonic()
         ended = run.do(planned)

@@ -33,7 +33,9 @@ class PlannedLaunch:
     pair: int | None = None
 
 
-def planned_launches(plan: Plan, *, slots: int = 1) -> list[PlannedLaunch]:
+def planned_launches(
+    plan: Plan, *, slots: int = 1, pairs: int | None = None
+) -> list[PlannedLaunch]:
     """Return the launches in their order: the pairs, then the points of the curve.
 
     The sweep of all-reduces comes first in an emulation, so that the prediction is there before
@@ -42,12 +44,13 @@ def planned_launches(plan: Plan, *, slots: int = 1) -> list[PlannedLaunch]:
     Args:
         plan: that asks for them.
         slots: of a node; with several, one rank by itself is launched, too.
+        pairs: how many, if not the plan's without its extension.
     """
     launches = []
     sweep = PlannedLaunch("comm", "comm", plan.nodes)
     if plan.emulation is not None:
         launches += [PlannedLaunch("links", "links", plan.nodes), sweep]
-    for pair, first in enumerate(alone_first(plan.pairs)):
+    for pair, first in enumerate(alone_first(pairs or plan.pairs)):
         kinds: tuple[Kind, Kind] = ("alone", "together") if first else ("together", "alone")
         launches += [PlannedLaunch(f"pair-{pair}-{kind}", kind, plan.nodes, pair) for kind in kinds]
     for nodes in plan.curve.nodes:
@@ -85,17 +88,20 @@ def estimate_seconds(
     )
 
 
-def plan_seconds(plan: Plan, step_seconds: float, *, efficiency: float) -> float:
+def plan_seconds(
+    plan: Plan, step_seconds: float, *, efficiency: float, pairs: int | None = None
+) -> float:
     """Return how long all launches of a plan will take.
 
     Args:
         plan: that is asked about.
         step_seconds: of a node alone.
         efficiency: that all nodes together are taken to have.
+        pairs: how many, if not the plan's without its extension.
     """
     return sum(
         estimate_seconds(plan, launch, step_seconds=step_seconds, efficiency=efficiency)
-        for launch in planned_launches(plan)
+        for launch in planned_launches(plan, pairs=pairs)
     )
 
 

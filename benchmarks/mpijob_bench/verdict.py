@@ -23,6 +23,9 @@ Word = Literal["PASS", "FAIL", "INVALID", "INCONCLUSIVE"]
 CONFIDENCE = 0.95
 """Of each bound by itself: the efficiency is below ``low``, or above ``high``, once in twenty."""
 
+_LOOKS = 2
+"""At the pairs of a plan with an extension: after the first of them, and after all."""
+
 FEWEST_PAIRS = 3
 MOST_EFFICIENCY = 1.02
 """More than all is a baseline that was too slow (horovod/horovod#1144)."""
@@ -31,13 +34,14 @@ _ROUNDING = 1e-12
 """Relative; exp(mean(log E)) of equal pairs is not to the last bit what each of them is."""
 
 _SHOWN_CHARACTERS = 80
+_MOST_PLAIN = 100.0  # efficiencies above are absurd, and would have hundreds of digits
 
 EXIT_CODES: Mapping[Word, int] = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 3, "INVALID": 4}
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """An efficiency with its one-sided 95 % bounds.
+    """An efficiency with its one-sided 95 % bounds; of both looks, where a plan has two.
 
     Attributes:
         efficiency: the geometric mean over pairs.
@@ -98,13 +102,26 @@ def pair_efficiency(pair: Mapping[str, Any]) -> float:
     return float(pair["together"]) / math.fsum(pair["alone"])
 
 
-def efficiency_interval(efficiencies: Sequence[float]) -> Interval:
+def confidence_of(plan: Mapping[str, Any]) -> float:
+    """Return the confidence of a bound at one look at a plan's pairs.
+
+    Who looks twice errs twice. A plan with an extension so errs half as often at each look, and
+    its bounds hold once in twenty over both (Bonferroni).
+    """
+    return 1 - (1 - CONFIDENCE) / _LOOKS if plan.get("extension") else CONFIDENCE
+
+
+def efficiency_interval(
+    efficiencies: Sequence[float], *, confidence: float = CONFIDENCE
+) -> Interval:
     """Return the geometric mean of pairs' efficiencies and its bounds.
 
     Args:
         efficiencies: one a pair, above 0; at least one.
+        confidence: of each bound.
     """
-    mean, low, high = log_bounds(np.log(np.asarray(efficiencies, dtype=float)))
+    logs = np.log(np.asarray(efficiencies, dtype=float))
+    mean, low, high = log_bounds(logs, confidence=confidence)
     return Interval(*(exp_or_infinite(float(log)) for log in (mean, low, high)))
 
 
@@ -116,17 +133,20 @@ def exp_or_infinite(log: float) -> float:
         return math.inf
 
 
-def log_bounds(logs: NDArray[np.float64]) -> tuple[Any, Any, Any]:
+def log_bounds(
+    logs: NDArray[np.float64], *, confidence: float = CONFIDENCE
+) -> tuple[Any, Any, Any]:
     """Return mean, lower and upper bound of log efficiencies, by Student's t.
 
     Args:
         logs: of shape (..., pairs); all but the last axis are separate experiments.
+        confidence: of each bound.
     """
     count = logs.shape[-1]
     mean = logs.mean(axis=-1)
     if count == 1:
         return mean, -math.inf + 0 * mean, math.inf + 0 * mean
-    half = stats.t.ppf(CONFIDENCE, count - 1) * logs.std(axis=-1, ddof=1) / math.sqrt(count)
+    half = stats.t.ppf(confidence, count - 1) * logs.std(axis=-1, ddof=1) / math.sqrt(count)
     return mean, mean - half, mean + half
 
 
@@ -137,7 +157,10 @@ def judge(result: Mapping[str, Any]) -> Verdict:
     transport), then what makes the numbers worthless, then the numbers.
     """
     good = [pair for pair in result["pairs"] if pair["status"] == "ok"]
-    interval = efficiency_interval([pair_efficiency(p) for p in good]) if good else None
+    interval = None
+    if good:
+        confidence = confidence_of(result["plan"])
+        interval = efficiency_interval(list(map(pair_efficiency, good)), confidence=confidence)
     fidelity = result["fidelity"]
     condemned = next(_condemned(result), None)
     if condemned:
@@ -145,24 +168,31 @@ def judge(result: Mapping[str, Any]) -> Verdict:
     worthless = next(_worthless(result, interval), None)
     if worthless or interval is None:
         return Verdict("INVALID", worthless or "no pair", interval, fidelity)
-    word, clause = _by_numbers(interval, float(result["plan"]["target"]))
+    word, clause = decide(interval, float(result["plan"]["target"]))
     return Verdict(word, clause, interval, fidelity)
 
 
 def shown(value: object) -> str:
     """Return a value of a file as a word in a sentence: short, and nothing a terminal obeys."""
     text = f"{value:.4g}" if isinstance(value, float) else "none" if value is None else str(value)
-    plain = "".join(each if each.isprintable() else "?" for each in text)
-    return plain if len(plain) <= _SHOWN_CHARACTERS else f"{plain[: _SHOWN_CHARACTERS - 1]}…"
+    clean = "".join(each if each.isprintable() else "?" for each in text)
+    return clean if len(clean) <= _SHOWN_CHARACTERS else f"{clean[: _SHOWN_CHARACTERS - 1]}…"
 
 
-def _by_numbers(interval: Interval, target: float) -> tuple[Word, str]:
+def plain(efficiency: float, form: str = ".1%") -> str:
+    """Return an efficiency in a form, if it is not beyond all that could be one."""
+    return format(efficiency, form if efficiency < _MOST_PLAIN else ".4g")
+
+
+def decide(interval: Interval, target: float) -> tuple[Word, str]:
+    """Return the verdict of the numbers alone: PASS, FAIL or INCONCLUSIVE, and why."""
     least = target * (1 - _ROUNDING)
+    low, high = (plain(bound, ".4f") for bound in (interval.low, interval.high))
     if interval.low >= least:
-        return "PASS", f"low {interval.low:.4f} is at least the target {target:g}"
+        return "PASS", f"low {low} is at least the target {target:g}"
     if interval.high < least:
-        return "FAIL", f"high {interval.high:.4f} is below the target {target:g}"
-    bounds = f"{interval.low:.4f} and {interval.high:.4f}"
+        return "FAIL", f"high {high} is below the target {target:g}"
+    bounds = f"{low} and {high}"
     return "INCONCLUSIVE", f"the target {target:g} is between {bounds}: more pairs would tell"
 
 
@@ -185,6 +215,10 @@ def _worthless(result: Mapping[str, Any], interval: Interval | None) -> Iterator
             found, limit = (shown(guard.get(key)) for key in ("value", "limit"))
             yield f"guard {shown(guard['name'])}: found {found}, limit {limit}"
     count = len(result["pairs"])
+    declared, extension = result["plan"]["pairs"], result["plan"].get("extension")
+    if extension and count not in (declared, declared + extension):
+        looks = f"{declared}, or {declared + extension} with the extension"
+        yield f"pairs: found {count}, wanted {looks}; to look in between is to choose"
     if count < FEWEST_PAIRS:
         yield f"pairs: found {count}, wanted at least {FEWEST_PAIRS}"
     if interval is not None and interval.efficiency > MOST_EFFICIENCY * (1 + _ROUNDING):

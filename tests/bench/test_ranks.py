@@ -6,8 +6,11 @@ import os
 import socket
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
+import torch
+import torch.distributed as dist
 
 from mpijob_bench.plan import (
     Emulation,
@@ -19,7 +22,7 @@ from mpijob_bench.plan import (
     format_plan,
 )
 from mpijob_bench.profiles import read_profile, shipped
-from mpijob_bench.ranks.train import mode_order
+from mpijob_bench.ranks.train import Blocks, Place, mode_order
 
 STEPS = Steps(warmup=2, warmup_seconds=0.0, full=4, ablation=4)
 EMULATION = Emulation(100e9, byte_scale=500.0, time_scale=1.0)
@@ -83,6 +86,61 @@ def test_together_all_blocks_are_told(plan):
         counted = [line for line in of(told, "steps") if not line["warmup"]]
         assert sum(len(line["seconds"]) for line in counted) == 12
         assert of(told, "rank")[0]["wrong_elements"] == 0
+
+
+@pytest.fixture
+def one_rank():
+    """Start a process group of this process alone."""
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+FALLING = [0.1 * 0.97**step for step in range(20)]
+EVEN = [0.05] * 20
+
+
+@pytest.mark.parametrize(
+    ("runs", "asked", "settled"),
+    [
+        ([EVEN], [20], True),
+        ([FALLING, EVEN[:10], EVEN[:10]], [20, 10, 10], True),
+        ([FALLING] + [FALLING[:10]] * 8, [20] + [10] * 8, False),
+    ],
+    ids=["even", "settles", "never"],
+)
+def test_steps_that_drift_are_warmed_up_further(runs, asked, settled, one_rank, monkeypatch):
+    """Ten at a time, until they are even, or four times as many as the plan wants were added."""
+    plan = dataclasses.replace(MODEL, steps=dataclasses.replace(STEPS, warmup=20))
+    blocks = Blocks.__new__(Blocks)
+    blocks._plan = plan
+    blocks._place = Place(0, [0], dist.group.WORLD, torch.device("cpu"))
+    found = []
+
+    def measure(_reducing, _computing, _mode, steps, *, warmup):
+        assert warmup
+        found.append(steps)
+        return runs[len(found) - 1]
+
+    monkeypatch.setattr(blocks, "_measure", measure)
+    assert blocks._warm_up(None, SimpleNamespace(lateness=list), "full") is settled
+    assert found == asked
+
+
+def test_ranks_warm_up_alike():
+    """They agree on how long and whether steps have settled; of few steps nobody can tell."""
+    steps = dataclasses.replace(STEPS, warmup=20)
+    ranks = launch(dataclasses.replace(MODEL, steps=steps), "--alone")
+    found = set()
+    for told in ranks:
+        [block] = of(told, "block")
+        done = [line for line in of(told, "steps") if line["warmup"]]
+        found.add((sum(len(line["seconds"]) for line in done), block["settled"]))
+    [(count, settled)] = found
+    assert 20 <= count <= 5 * 20
+    assert isinstance(settled, bool)
+    for told in launch(MODEL, "--alone"):
+        assert of(told, "block")[0]["settled"] is None
 
 
 def test_alone_there_is_one_block_and_nothing_goes_out():

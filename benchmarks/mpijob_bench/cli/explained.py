@@ -9,6 +9,7 @@ from rich.table import Table
 
 from mpijob_bench.attribution import Term
 from mpijob_bench.explanation import LEVERS, MEANINGS, TITLES, Explanation
+from mpijob_bench.verdict import plain
 
 _EM = "—"
 _WORTH_POINTS = 0.005
@@ -27,7 +28,7 @@ def _show_verdict(console: Console, explanation: Explanation, result: Mapping[st
     verdict, nodes = explanation.verdict, result["plan"]["nodes"]
     console.print(f"[bold]{verdict.name}[/bold]: {escape(verdict.clause)}")
     if verdict.interval is not None:
-        console.print(f"  E_node({nodes}) = {verdict.interval.efficiency:.1%}")
+        console.print(f"  E_node({nodes}) = {plain(verdict.interval.efficiency)}")
 
 
 def _show_points(console: Console, explanation: Explanation) -> None:

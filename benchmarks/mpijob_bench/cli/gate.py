@@ -29,7 +29,7 @@ def command(*, result: str, plan_file: str | None, as_json: bool) -> int:
     from mpijob_bench.also import also_words
     from mpijob_bench.cli.output import say
     from mpijob_bench.result import check_plan, read_result
-    from mpijob_bench.verdict import judge
+    from mpijob_bench.verdict import judge, plain
 
     found = read_result(result)
     if plan_file:
@@ -42,9 +42,9 @@ def command(*, result: str, plan_file: str | None, as_json: bool) -> int:
         if verdict.interval is not None:
             shown = verdict.interval
             nodes = found["plan"]["nodes"]
-            bounds = f"95 % bounds {shown.low:.1%} and {shown.high:.1%}"
+            bounds = f"95 % bounds {plain(shown.low)} and {plain(shown.high)}"
             say(
-                f"  E_node({nodes}) = {shown.efficiency:.1%}"
+                f"  E_node({nodes}) = {plain(shown.efficiency)}"
                 f" ({bounds if shown.known else 'no bounds from so few pairs'}),"
                 f" target {found['plan']['target']:g}, {len(found['pairs'])} pairs"
             )

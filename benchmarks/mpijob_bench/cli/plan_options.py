@@ -8,7 +8,18 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from mpijob_bench.plan import MODELS, NODES, PAIRS, TARGET, Curve, Options, Plan, Steps, Workload
+from mpijob_bench.plan import (
+    FEWEST_EXTENDED,
+    MODELS,
+    NODES,
+    PAIRS,
+    TARGET,
+    Curve,
+    Options,
+    Plan,
+    Steps,
+    Workload,
+)
 from mpijob_runtime.errors import UsageError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -43,7 +54,7 @@ _OPTIONS = frozenset(field.name for field in fields(Options))
 OF_MODELS = frozenset({"sizes", "batch", "ablation_steps", "framework"}) | _OPTIONS
 """Options that say how a model is trained; a program of the user's own decides that itself."""
 
-_SAME = ("target", "nodes", "pairs", "seed", "reference_samples_per_second")
+_SAME = ("target", "nodes", "pairs", "extension", "seed", "reference_samples_per_second")
 
 _WORKLOAD = (
     click.option("--size", "sizes", multiple=True, metavar="NAME=VALUE",
@@ -73,6 +84,9 @@ _DESIGN = (
                  help="Nodes of the job."),
     click.option("--pairs", type=click.IntRange(1, MOST_PAIRS), default=PAIRS, show_default=True,
                  help="Pairs of launches: nodes alone, and together."),
+    click.option("--extend", "extension", type=click.IntRange(0, MOST_PAIRS), default=0,
+                 show_default=True, metavar="PAIRS",
+                 help="Further pairs, if those cannot tell; bounds then hold over both looks."),
     click.option("--seed", type=click.IntRange(0), default=1, show_default=True,
                  help="Of all that is random."),
     click.option("--reference", "reference_samples_per_second", metavar="RATE",
@@ -177,6 +191,9 @@ def make_plan(workload: Workload, options: Mapping[str, Any], **further: Any) ->
         full=options["full_steps"],
         ablation=options["ablation_steps"],
     )
+    if options["extension"] and options["pairs"] < FEWEST_EXTENDED:
+        message = f"--extend and --pairs {options['pairs']}: found too few for a first look"
+        raise UsageError(message, remedy=f"--pairs {FEWEST_EXTENDED} or more")
     same = {key: options[key] for key in _SAME}
     curve = Curve(parse_curve(options["curve"], options["nodes"]))
     return Plan(workload=workload, steps=steps, curve=curve, **same, **further)

@@ -9,9 +9,11 @@ import argparse
 import gc
 import itertools
 import json
+import math
 import os
 import random
 import time
+from collections import deque
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
@@ -35,12 +37,15 @@ from mpijob_bench.ranks.reducing import (
     Reducing,
 )
 from mpijob_bench.ranks.tell import tell
+from mpijob_bench.steadiness import WINDOW, is_drifting
 from mpijob_runtime.errors import WorldError
 from mpijob_runtime.training import init_process_group, world
 
 _TELL_SECONDS = 5.0
 _MOST_STEPS_TOLD = 4096
 _BYTES = 4  # of a number in a gradient
+_MOST_FURTHER = 4  # times the plan's steps of warm-up, while they drift
+_DRIFTING_SHARE = 0.25  # of the ranks: with many, some look like it by chance
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ class Blocks:
         computing = self._computing()
         reducing = self._reducing(computing, mode)
         steps = self._plan.steps.full if mode == "full" else self._plan.steps.ablation
-        self._warm_up(reducing, computing, mode)
+        settled = self._warm_up(reducing, computing, mode)
         dist.barrier()
         before, started = read_counters(self._interface), time.monotonic()
         self._measure(reducing, computing, mode, steps)
@@ -99,6 +104,7 @@ class Blocks:
             steps=steps,
             samples=steps * computing.samples * self._plan.workload.options.accumulation,
             seconds=seconds,
+            settled=settled,
             late=_summary(computing.lateness()),
             interface=self._interface,
             before=asdict(before),
@@ -135,24 +141,42 @@ class Blocks:
             delay_seconds=delay if len(self._place.ranks) > 1 else 0.0,
         )
 
-    def _warm_up(self, reducing: Reducing, computing: Computing, mode: Mode) -> None:
-        """Do the plan's number of steps, and go on until its seconds are over; on all ranks alike.
+    def _warm_up(self, reducing: Reducing, computing: Computing, mode: Mode) -> bool | None:
+        """Do the plan's number of steps, and go on until its seconds are over and steps settled.
 
-        The first steps are slower, so how many the seconds hold is asked again after each run.
+        The first steps are slower, so how many the seconds hold is asked again after each run. All
+        ranks decide together and do as many. Steps that never settle end it as well, after some
+        times the plan's number.
+
+        Returns:
+            Whether steps have settled, equal on all ranks; None of too few to tell.
         """
-        wanted_seconds = self._plan.steps.warmup_seconds
+        wanted = self._plan.steps
         dist.barrier()
         began = time.monotonic()
-        count = self._plan.steps.warmup
+        settled: bool | None = None
+        count, further = wanted.warmup, 0
+        last: deque[float] = deque(maxlen=2 * WINDOW)
         while count:
             started = time.monotonic()
-            self._measure(reducing, computing, mode, count, warmup=True)
+            last.extend(self._measure(reducing, computing, mode, count, warmup=True))
             now = time.monotonic()
-            left = max(0.0, wanted_seconds - (now - began)) * count / (now - started)
-            more = torch.tensor(left, device=self._place.device)
-            dist.all_reduce(more, op=dist.ReduceOp.MAX)
-            count = int(more.ceil())
+            left = max(0.0, wanted.warmup_seconds - (now - began)) * count / (now - started)
+            count = math.ceil(self._over_ranks(left, dist.ReduceOp.MAX))
+            if len(last) == last.maxlen:
+                drifting = self._over_ranks(bool(is_drifting(list(last))), dist.ReduceOp.SUM)
+                settled = drifting <= _DRIFTING_SHARE * dist.get_world_size()
+            if not count and settled is False and further < _MOST_FURTHER * wanted.warmup:
+                count = WINDOW
+                further += count
         computing.lateness()
+        return settled
+
+    def _over_ranks(self, value: float, operation: "dist.ReduceOp.RedOpType") -> float:
+        """Return the sum or the largest of a number over all ranks."""
+        tensor = torch.tensor(value, dtype=torch.float64, device=self._place.device)
+        dist.all_reduce(tensor, op=operation)
+        return float(tensor)
 
     def _measure(
         self,
@@ -162,10 +186,11 @@ class Blocks:
         steps: int,
         *,
         warmup: bool = False,
-    ) -> None:
-        """Do steps and tell their durations, a run of them at a time."""
+    ) -> list[float]:
+        """Do steps and tell their durations, a run of them at a time; return the last ones."""
         clock = _Marks(self._place.device)
         told = 0
+        last: deque[float] = deque(maxlen=2 * WINDOW)
         for step in range(steps):
             reducing.step()
             computing.update()
@@ -174,6 +199,8 @@ class Blocks:
                 seconds = clock.take()
                 tell("steps", mode=mode, first=told, seconds=seconds, warmup=warmup)
                 told += len(seconds)
+                last.extend(seconds)
+        return list(last)
 
 
 class _Marks:

@@ -13,7 +13,8 @@ from mpijob_runtime.masking import masked_text
 
 _LAUNCH = ("number", "kind", "nodes", "pair", "order", "started", "seconds", "status", "reason")
 _MODE = ("mode", "steps", "samples_per_second", "step_mean_seconds", "step_p50_seconds")
-_TAIL = ("step_p99_seconds", "step_max_seconds", "step_cv")
+_TAIL = ("step_p99_seconds", "step_max_seconds", "step_cv", "step_mad_seconds")
+_EVENNESS = ("neighbour_correlation", "spikes_of_all_ranks", "spikes_of_some_ranks")
 _COMM = ("collective", "bytes", "iterations", "wrong_elements", "in_a_row_seconds")
 _BANDWIDTHS = ("algbw_bytes_per_second", "busbw_bytes_per_second")
 _SECONDS = ("min", "mean", "p50", "p90", "p99", "max")
@@ -27,7 +28,7 @@ def launches_csv(result: Mapping[str, Any]) -> str:
         head = [result["fidelity"], *(launch.get(name) for name in _LAUNCH)]
         modes = launch.get("modes") or {"": {}}
         rows += [head + _mode(name, mode) for name, mode in modes.items()]
-    return _csv(("fidelity", *_LAUNCH, *_MODE, *_TAIL), rows)
+    return _csv(("fidelity", *_LAUNCH, *_MODE, *_TAIL, *_EVENNESS), rows)
 
 
 def _mode(name: str, mode: Mapping[str, Any]) -> list[Any]:
@@ -35,8 +36,10 @@ def _mode(name: str, mode: Mapping[str, Any]) -> list[Any]:
     if rate is None and mode.get("samples_per_second"):
         rate = math.fsum(mode["samples_per_second"])
     times = mode.get("step_seconds") or {}
-    shown = [times.get(key) for key in ("mean", "p50", "p99", "max", "cv")]
-    return [name, mode.get("steps"), rate, *shown]
+    shown = [times.get(key) for key in ("mean", "p50", "p99", "max", "cv", "mad")]
+    spikes = mode.get("spikes") or {}
+    even = [mode.get("neighbour_correlation"), spikes.get("all_ranks"), spikes.get("some_ranks")]
+    return [name, mode.get("steps"), rate, *shown, *even]
 
 
 def comm_csv(comm: Mapping[str, Any], *, fidelity: str) -> str:

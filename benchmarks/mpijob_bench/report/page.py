@@ -19,10 +19,12 @@ from mpijob_bench.also import also_words
 from mpijob_bench.comm.summary import typical_seconds
 from mpijob_bench.explanation import LEVERS, MEANINGS, TITLES, Explanation
 from mpijob_bench.report import words
+from mpijob_bench.report.evenness import evenness, without_exchange
 from mpijob_bench.report.figures import Figures
 from mpijob_bench.report.masked import masked, masked_environ
 from mpijob_bench.report.network_chart import by_collective
 from mpijob_bench.report.palette import HEAT_LEVELS, variables
+from mpijob_bench.report.series import doublings
 from mpijob_bench.report.step_charts import HEAT_EDGES
 from mpijob_bench.report.step_stream import Steps
 from mpijob_bench.verdict import Verdict
@@ -109,7 +111,10 @@ def _content(
         "charts": found.charts,
         "found": found,
         "model": {one.nodes: one for one in found.model},
+        "doublings": doublings(found.points),
         "times": list(_times(found)),
+        "evenness": evenness(result),
+        "without_exchange": without_exchange(result),
         "collectives": by_collective(result["comm"]) if result.get("comm") else {},
         "steps": steps,
         "heat": _heat(),

@@ -13,7 +13,13 @@ import numpy as np
 
 from mpijob_bench.attribution import paired
 from mpijob_bench.predict import Setup, predict
-from mpijob_bench.verdict import exp_or_infinite, log_bounds, pair_efficiency
+from mpijob_bench.verdict import (
+    CONFIDENCE,
+    confidence_of,
+    exp_or_infinite,
+    log_bounds,
+    pair_efficiency,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +83,40 @@ def points(result: Mapping[str, Any]) -> tuple[Point, ...]:
     together = [float(pair["together"]) for pair in good]
     first = _point(1, alone, [1.0] * len(alone))
     first = replace(first, low=None, high=None)
-    last = _point(nodes, together, [pair_efficiency(pair) for pair in good])
+    confidence = confidence_of(result["plan"])
+    efficiencies = [pair_efficiency(pair) for pair in good]
+    last = _point(nodes, together, efficiencies, confidence=confidence)
     return (first, *_curve(result, nodes), last)
 
 
-def _point(nodes: int, rates: Sequence[float], efficiencies: Sequence[float]) -> Point:
-    rate, rate_low, rate_high = _bounds(rates)
-    efficiency, low, high = _bounds(efficiencies)
+def doublings(found: Sequence[Point]) -> dict[int, float]:
+    """Return nodes -> efficiency over that of half as many, where both were measured.
+
+    With equal nodes it is T_2k / 2 T_k. It tells at which size the scaling breaks, which an
+    efficiency against nodes alone hides.
+    """
+    known = {point.nodes: point.efficiency for point in found}
+    return {
+        nodes: efficiency / known[nodes // 2]
+        for nodes, efficiency in known.items()
+        if nodes % 2 == 0 and nodes // 2 in known
+    }
+
+
+def _point(
+    nodes: int,
+    rates: Sequence[float],
+    efficiencies: Sequence[float],
+    *,
+    confidence: float = CONFIDENCE,
+) -> Point:
+    rate, rate_low, rate_high = _bounds(rates, CONFIDENCE)
+    efficiency, low, high = _bounds(efficiencies, confidence)
     return Point(nodes, rate, rate_low, rate_high, efficiency, low, high, len(rates))
 
 
-def _bounds(values: Sequence[float]) -> tuple[float, float | None, float | None]:
-    logs = log_bounds(np.log(np.asarray(values, dtype=float)))
+def _bounds(values: Sequence[float], confidence: float) -> tuple[float, float | None, float | None]:
+    logs = log_bounds(np.log(np.asarray(values, dtype=float)), confidence=confidence)
     mean, low, high = (exp_or_infinite(float(log)) for log in logs)
     return (mean, None, None) if len(values) == 1 else (mean, low, high)
 

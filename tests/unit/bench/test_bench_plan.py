@@ -46,6 +46,27 @@ def test_format_and_parse_are_inverses(plan):
     assert format_plan(parse_plan(text.encode())) == text
 
 
+def test_a_plan_of_before_there_were_extensions_is_one():
+    """It has none."""
+    fields = json.loads(format_plan(MODEL))
+    del fields["extension"]
+    assert parse_plan(json.dumps(fields).encode()) == MODEL
+
+
+def test_an_extension_is_told(tmp_path, capsys):
+    """How often it is needed and what it takes, before the first launch."""
+    argv = ["plan", "--pairs", "7", "--extend", "7", "--out", str(tmp_path / "plan.json")]
+    assert main(argv) == 0
+    told = capsys.readouterr().out
+    assert "where those cannot tell, 7 further pairs: in all 31 launches" in " ".join(told.split())
+    assert "extended" in told
+    assert main([*argv, "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["launches"], facts["most_launches"]) == (17, 31)
+    middle = next(row for row in facts["power"] if row["efficiency"] == 0.85)
+    assert 0.9 < middle["extended"] <= 0.97
+
+
 def test_another_plan_has_another_hash():
     """One number more, another hash."""
     more = dataclasses.replace(MODEL, pairs=MODEL.pairs + 1)
@@ -70,6 +91,8 @@ def other(workload, plan=MODEL):
         ("[]", "object"),
         (changed(pairs=0), "pairs"),
         (changed(nodes=1), "nodes"),
+        (changed(pairs=2, extension=3), "at least 3 with an extension"),
+        (changed(extension=-1), "extension"),
         (changed(target=1.5), "target"),
         (changed(further=1), "further"),
         (changed(schema="scaleplan/2"), "scaleplan/1"),
@@ -170,6 +193,7 @@ def test_plan_writes_the_file_and_says_its_power(tmp_path, capsys):
         (["--size", "layers"], "--size"),
         (["--model", "resnet50", "--", "python"], "give one of them"),
         (["--pairs", "0"], "--pairs"),
+        (["--pairs", "2", "--extend", "5"], "--extend and --pairs 2"),
         (["--pairs", "1001"], "--pairs"),
         (["--nodes", "100001"], "--nodes"),
         (["--steps", "1000001"], "--steps"),

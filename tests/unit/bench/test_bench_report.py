@@ -284,6 +284,52 @@ def test_a_program_is_not_said_to_use_ddp(tmp_path, capsys):
     assert "DDP" not in make(tmp_path, capsys, workload=workload).split("<title>")[1][:80]
 
 
+def plain_text(page):
+    """Return a page's words."""
+    return " ".join(re.sub(r"<[^>]+>", " ", page).replace("\u00a0", " ").split())
+
+
+def test_evenness_of_steps_is_shown(tmp_path, capsys):
+    """Correlation and spikes by nodes, who was slow in them, and a warm-up that was too short."""
+    whole = make(tmp_path, capsys)
+    text = plain_text(whole)
+    assert "0.31 9 of 600" in text
+    assert "5 of 250 steps stood out on all ranks, 10 on some only" in text
+    assert "a longer --warmup" not in text
+    launches = result_of(Recipe(pairs=3))["launches"]
+    launches[0]["modes"]["full"]["settled"] = False
+    text = plain_text(make(tmp_path, capsys, launches=launches))
+    assert "In 1 of these launches steps still got shorter or longer" in text
+
+
+def test_results_of_before_have_no_evenness(tmp_path, capsys):
+    """And are shown without."""
+    launches = result_of(Recipe(pairs=3))["launches"]
+    for launch in launches:
+        for mode in launch["modes"].values():
+            for name in ("spikes", "neighbour_correlation", "settled"):
+                del mode[name]
+    text = plain_text(make(tmp_path, capsys, launches=launches))
+    assert "stood out" not in text
+    assert "Step times" in text
+
+
+def test_each_doubling_has_its_own_efficiency(tmp_path, capsys):
+    """Rates of 2, 4 and 8 nodes, each against twice that of half as many."""
+    recipe = Recipe(steps=0, pairs=3, noise=0.0, compute=0.9, serialisation=1.0, transfer=1.0)
+    page = make(tmp_path, capsys, recipe)
+    for nodes, doubling in ((2, 0.9 ** (1 / 7)), (4, 0.9 ** (2 / 7)), (8, 0.9 ** (4 / 7))):
+        row = re.search(f'<th scope="row">{nodes}</th>(.*?)</tr>', page)[1]
+        cells = re.findall('<td class="n">(.*?)</td>', row)
+        assert cells[3] == f"{100 * doubling:.1f}\u00a0%"
+
+
+def test_an_extension_is_shown_beside_the_pairs(tmp_path, capsys):
+    """As it was declared."""
+    plan = {**result_of(Recipe(pairs=3))["plan"], "extension": 3}
+    assert "3 of 3 + 3 planned" in plain_text(make(tmp_path, capsys, plan=plan))
+
+
 def test_summary_is_short_and_has_the_numbers(usual):
     """At most 30 lines, the verdict in the first."""
     text = (usual / "summary.md").read_text(encoding="utf-8")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mpijob_bench.collect import Collector, summarise_seconds
+from mpijob_bench.collect import Collector
 from mpijob_bench.launches import Line, parse_line
 from mpijob_bench.plan import Steps
 
@@ -119,12 +119,13 @@ def test_a_users_odd_numbers_are_left_out():
     assert found.ranks == 0
 
 
-def test_memory_grows_by_one_number_a_step():
-    """Not with the number of ranks: 8 bytes for each step of the job."""
+def test_memory_grows_by_two_numbers_a_step():
+    """Not with the number of ranks: 16 bytes for each step of the job."""
     found = collector([])
     for rank in range(2):
         found.take(told(rank, [1.0] * 1000))
-    assert len(found._modes["full"].slowest) == 1000
+    mode = found._modes["full"]
+    assert (len(mode.slowest), len(mode.fastest)) == (1000, 1000)
 
 
 @pytest.mark.parametrize(
@@ -144,9 +145,29 @@ def test_only_marked_objects_are_for_the_benchmark(raw, told_rank):
     assert (line and line.rank) == told_rank
 
 
-def test_spread_is_in_the_units_of_the_values():
-    """Median, percentiles by rank, coefficient of variation, MAD as a standard deviation."""
-    found = summarise_seconds([1.0, 2.0, 3.0, 4.0])
-    assert (found["p50"], found["p90"], found["max"]) == (2.5, 4.0, 4.0)
-    assert found["mad"] == pytest.approx(1.4826)
-    assert found["cv"] == pytest.approx(1.2909944 / 2.5)
+def test_what_stands_out_is_told_with_who_was_slow():
+    """By all ranks' steps of the same number; warm-up is in none of it."""
+    some, every = [0.1] * 40, [0.1] * 40
+    some[7], every[20] = 0.3, 0.3
+    found = collector([])
+    for rank, steps in ((0, [a + b - 0.1 for a, b in zip(some, every, strict=True)]), (1, every)):
+        found.take(told(rank, [5.0, 5.0], warmup=True))
+        found.take(told(rank, steps))
+        found.take(ended(rank, sum(steps)))
+    full = found.modes()["full"]
+    assert full["spikes"] == {"limit_seconds": pytest.approx(0.11), "all_ranks": 1, "some_ranks": 1}
+    assert full["neighbour_correlation"] == pytest.approx(-0.05, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("ranks", "wanted"), [((True, True), True), ((True, False), False), ((None, None), None)]
+)
+def test_a_launch_has_settled_if_all_ranks_have(ranks, wanted):
+    """Where nobody can tell, it is not known."""
+    found = collector([])
+    for rank, settled in enumerate(ranks):
+        found.take(told(rank, [1.0, 1.0]))
+        line = ended(rank, 2.0)
+        line.data["settled"] = settled
+        found.take(line)
+    assert found.modes()["full"]["settled"] is wanted

@@ -13,6 +13,8 @@ from bench_stand_in import HOSTS, put_stand_in
 from mpijob_bench.cli import main
 from mpijob_bench.record import Record
 from mpijob_bench.result import read_result
+from mpijob_bench.run_command import make_result
+from mpijob_bench.verdict import judge
 
 SMALL = ("--nodes", "4", "--pairs", "3", "--warmup", "2", "--warmup-seconds", "0", "--steps", "4")
 USER = (*SMALL, "--curve", "2", "--", "python", "train.py")
@@ -57,6 +59,65 @@ def test_a_run_that_is_done_does_nothing_more(out, launches):
     before = launches.read_text()
     assert main(["run", "--out", str(out)]) == 1
     assert launches.read_text() == before
+
+
+@pytest.fixture
+def uneven(tmp_path, monkeypatch):
+    """Put a stand-in whose launches together differ by a fifth."""
+    home = tmp_path / "bin"
+    home.mkdir()
+    launches = put_stand_in(home, monkeypatch)
+    path = home / "mpijob-runtime"
+    path.write_text(path.read_text().replace("else 0.125", "else (0.11, 0.13)[number % 2]"))
+    return launches
+
+
+def test_pairs_that_cannot_tell_are_extended(out, uneven, capsys):
+    """Once, by as many as the plan has declared, and before the curve."""
+    assert main(["run", "--out", str(out), "--extend", "2", *USER]) == 3
+    result = read_result(str(out / "result.json"))
+
+    assert (result["plan"]["pairs"], result["plan"]["extension"]) == (3, 2)
+    assert [pair["order"] for pair in result["pairs"]] == [0, 1, 2, 3, 4]
+    assert result["guards"][0] == {"name": "complete", "ok": True, "value": 5, "limit": 5}
+    assert [key for key, _ in record_of(out)][-1] == "curve-2-0"
+    told = capsys.readouterr()
+    assert "launch 6 of 7: pair-2-alone" in told.err
+    assert "launch 7 of 11: pair-3-alone" in told.err
+    assert "launch 11 of 11: curve-2-0" in told.err
+    assert "INCONCLUSIVE" in told.out
+
+
+def test_pairs_that_can_tell_are_not(out, launches):
+    """The extension that was declared is left out, and the result is whole without."""
+    assert main(["run", "--out", str(out), "--extend", "2", *USER]) == 1
+    result = read_result(str(out / "result.json"))
+    assert len(result["pairs"]) == 3
+    assert result["guards"][0] == {"name": "complete", "ok": True, "value": 3, "limit": 3}
+
+
+@pytest.mark.parametrize(("missing", "done"), [(3, 4), (5, 3)], ids=["between", "at the look"])
+def test_an_extension_that_was_interrupted_goes_on(missing, done, out, uneven):
+    """Until all of it is done the result is INVALID: the bounds are of the looks declared."""
+    main(["run", "--out", str(out), "--extend", "2", *USER])
+    lines = (out / "launches.jsonl").read_text().splitlines(keepends=True)
+    (out / "launches.jsonl").write_text("".join(lines[: -2 * missing]))  # begun and ended
+    half = make_result((out / "plan.json").read_text(), Record(out))
+    assert half["guards"][0] == {"name": "complete", "ok": False, "value": done, "limit": 5}
+    assert judge(half).word == "INVALID"
+
+    assert main(["run", "--out", str(out)]) == 3
+    pairs = read_result(str(out / "result.json"))["pairs"]
+    assert [pair["order"] for pair in pairs] == [0, 1, 2, 3, 4]
+
+
+def test_a_failed_pair_is_not_outnumbered(out, tmp_path, monkeypatch):
+    """The job has failed; further pairs would not change it."""
+    home = tmp_path / "bin"
+    home.mkdir()
+    put_stand_in(home, monkeypatch, failing={4})
+    assert main(["run", "--out", str(out), "--extend", "2", *USER]) == 1
+    assert len(read_result(str(out / "result.json"))["pairs"]) == 3
 
 
 @pytest.mark.parametrize(("flags", "said"), [((), True), (("--quiet",), False)])

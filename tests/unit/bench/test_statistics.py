@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mpijob_bench.power import EFFECTS, alone_first, estimate_power, simulate_logs
-from mpijob_bench.verdict import judge, log_bounds
+from mpijob_bench.verdict import confidence_of, judge, log_bounds
 
 TRIALS = 20_000
 
@@ -44,15 +44,48 @@ def test_pooled_steps_would_not_cover():
     assert (logs.mean(axis=-1) - half <= math.log(0.87)).mean() < 0.94
 
 
-def result_of(efficiencies):
+def two_looks(effect, truth, *, target, confidence, trials=TRIALS):
+    """Return the bounds that count of 7 pairs, and of 14 where those cannot tell."""
+    generator = np.random.default_rng([7, len(effect)])
+    logs = simulate_logs(generator, trials=trials, pairs=14, efficiency=truth, effect=effect)
+    _, low, high = log_bounds(logs[:, :7], confidence=confidence)
+    _, low_of_all, high_of_all = log_bounds(logs, confidence=confidence)
+    again = (low < math.log(target)) & (high >= math.log(target))
+    return np.where(again, low_of_all, low), np.where(again, high_of_all, high)
+
+
+@pytest.mark.parametrize("effect", EFFECTS)
+@pytest.mark.parametrize("truth", [0.83, 0.85, 0.86, 0.88])
+def test_bounds_hold_over_both_looks(effect, truth):
+    """With an extension that was declared each bound still errs once in twenty at most."""
+    confidence = confidence_of({"extension": 7})
+    low, high = two_looks(effect, truth, target=0.85, confidence=confidence)
+    assert (low <= math.log(truth)).mean() >= 0.945
+    assert (high >= math.log(truth)).mean() >= 0.945
+
+
+def test_a_second_look_at_the_same_bounds_would_err_more_often():
+    """The simulation can fail: more pairs if the first do not please, and 95 % each time."""
+    low, _ = two_looks("lognormal", 0.85, target=0.85, confidence=0.95)
+    assert (low > math.log(0.85)).mean() > 0.06
+
+
+def result_of(efficiencies, *, pairs=None, extension=0):
     """Return a result whose pairs have these efficiencies."""
+    declared = pairs or len(efficiencies)
     pairs = [
         {"order": order, "alone": [1.0] * 8, "together": 8 * float(each), "status": "ok"}
         for order, each in enumerate(efficiencies)
     ]
     return {
         "fidelity": "measured",
-        "plan": {"target": 0.85, "nodes": 8, "pairs": len(pairs), "hash": ""},
+        "plan": {
+            "target": 0.85,
+            "nodes": 8,
+            "pairs": declared,
+            "extension": extension,
+            "hash": "",
+        },
         "pairs": pairs,
         "guards": [],
         "transport": {"declared": "tcp", "observed": "tcp"},
@@ -74,6 +107,37 @@ def test_the_power_table_is_right_within_three_points(efficiency, pairs, effect)
     assert abs(words.count("PASS") / 2_000 - told.passed) <= 0.03
     assert abs(words.count("FAIL") / 2_000 - told.failed) <= 0.03
     assert abs(words.count("INCONCLUSIVE") / 2_000 - told.inconclusive) <= 0.03
+
+
+@pytest.mark.parametrize("effect", EFFECTS)
+@pytest.mark.parametrize("efficiency", [0.84, 0.86, 0.87])
+def test_the_power_table_is_right_with_an_extension(efficiency, effect):
+    """The gate looks at five pairs, and at ten where those are inconclusive."""
+    told = estimate_power(
+        target=0.85, efficiency=efficiency, pairs=5, extension=5, effect=effect, seed=4
+    )
+    logs = simulate_logs(
+        np.random.default_rng(98), trials=2_000, pairs=10, efficiency=efficiency, effect=effect
+    )
+    words, extended = [], 0
+    for row in np.exp(logs):
+        word = judge(result_of(row[:5], extension=5)).word
+        if word == "INCONCLUSIVE":
+            extended += 1
+            word = judge(result_of(row, pairs=5, extension=5)).word
+        words.append(word)
+    assert abs(words.count("PASS") / 2_000 - told.passed) <= 0.03
+    assert abs(words.count("FAIL") / 2_000 - told.failed) <= 0.03
+    assert abs(extended / 2_000 - told.extended) <= 0.03
+
+
+def test_an_extension_decides_more_often():
+    """Than the pairs without it; and its price is wider bounds at the first look."""
+    plain = estimate_power(target=0.85, efficiency=0.865, pairs=7)
+    extended = estimate_power(target=0.85, efficiency=0.865, pairs=7, extension=7)
+    assert extended.passed > plain.passed
+    assert 1 - extended.extended < plain.passed + plain.failed
+    assert plain.extended == 0
 
 
 def test_effects_have_the_same_spread_of_pairs():

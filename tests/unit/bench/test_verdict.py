@@ -82,6 +82,29 @@ def test_the_interval_is_that_of_paired_log_ratios():
     assert found.high == pytest.approx(0.91460, abs=1e-5)
 
 
+def test_an_extension_makes_bounds_wider():
+    """Of two looks each has 97.5 %: t(0.975, 2) = 4.303."""
+    found = judge(make(plan={**make()["plan"], "extension": 3})).interval
+    assert found.efficiency == pytest.approx(0.90165, abs=1e-5)
+    assert found.low == pytest.approx(0.88290, abs=1e-5)
+
+
+@pytest.mark.parametrize(("count", "word"), [(3, "PASS"), (4, "INVALID"), (5, "PASS")])
+def test_nobody_judges_between_the_looks(count, word):
+    """To stop an extension where it pleases is to choose."""
+    plan = {**make()["plan"], "extension": 2}
+    pairs = [pair(number, 18.0 + number / 100) for number in range(count)]
+    assert judge(make(plan=plan, pairs=pairs)).word == word
+
+
+def test_absurd_numbers_are_short(tmp_path, capsys):
+    """An efficiency of 1e300 has no three hundred digits."""
+    pairs = [pair(n, 1e18, alone=(1e-280, 1e-280 * (1 + n))) for n in range(3)]
+    (tmp_path / "result.json").write_text(json.dumps(make(pairs=pairs)))
+    assert main(["gate", str(tmp_path / "result.json")]) == 4
+    assert max(map(len, capsys.readouterr().out.splitlines())) < 140
+
+
 @pytest.mark.parametrize(
     ("changes", "code"),
     [({}, 0), ({"pairs": SLOW}, 1), ({"pairs": WIDE}, 3), ({"guards": GUARD}, 4)],
@@ -250,6 +273,18 @@ def test_a_target_that_was_lowered_is_no_longer_the_plans(target, code, tmp_path
     path.write_text(json.dumps(make(plan=found)))
     assert main(["gate", str(path), "--plan", str(tmp_path / "plan.json")]) == code
     assert ("plan.target" in capsys.readouterr().err) == (code == 65)
+
+
+@pytest.mark.parametrize(("declared", "code"), [({}, 65), ({"extension": 2}, 0)])
+def test_an_extension_that_was_added_is_no_longer_the_plans(declared, code, tmp_path, capsys):
+    """A plan that has none says so by having none."""
+    (tmp_path / "plan.json").write_text(json.dumps(declared))
+    digest = hashlib.sha256((tmp_path / "plan.json").read_bytes()).hexdigest()
+    found = make()["plan"] | {"hash": digest, "extension": 2}
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(make(plan=found)))
+    assert main(["gate", str(path), "--plan", str(tmp_path / "plan.json")]) == code
+    assert ("plan.extension" in capsys.readouterr().err) == (code == 65)
 
 
 def test_unknown_keys_are_kept(tmp_path):

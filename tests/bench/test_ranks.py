@@ -96,7 +96,7 @@ def one_rank():
     dist.destroy_process_group()
 
 
-FALLING = [0.1 * 0.97**step for step in range(20)]
+FALLING = [0.1 * 0.97**step for step in range(100)]
 EVEN = [0.05] * 20
 
 
@@ -104,8 +104,12 @@ EVEN = [0.05] * 20
     ("runs", "asked", "settled"),
     [
         ([EVEN], [20], True),
-        ([FALLING, EVEN[:10], EVEN[:10]], [20, 10, 10], True),
-        ([FALLING] + [FALLING[:10]] * 8, [20] + [10] * 8, False),
+        ([FALLING[:20], EVEN[:10], EVEN[:10]], [20, 10, 10], True),
+        (
+            [FALLING[:20], *(FALLING[n : n + 10] for n in range(20, 100, 10))],
+            [20] + [10] * 8,
+            False,
+        ),
     ],
     ids=["even", "settles", "never"],
 )

@@ -15,12 +15,7 @@ from mpijob_bench.expected import expected_step_seconds
 from mpijob_bench.plan import Plan
 from mpijob_bench.record import Launch
 from mpijob_bench.result import SCHEMA, Result
-from mpijob_bench.verdict import (
-    confidence_of,
-    decide,
-    efficiency_interval,
-    pair_efficiency,
-)
+from mpijob_bench.verdict import decide, efficiency_interval
 
 Pair = dict[str, Any]
 
@@ -78,7 +73,7 @@ def _environment(launches: Sequence[Launch]) -> dict[str, str | None] | None:
 
 def efficiency(result: Mapping[str, Any]) -> float | None:
     """Return the efficiency of a result's good pairs, or None if there are none."""
-    good = [pair_efficiency(pair) for pair in result["pairs"] if pair["status"] == "ok"]
+    good = [pair for pair in result["pairs"] if pair["status"] == "ok"]
     return efficiency_interval(good).efficiency if good else None
 
 
@@ -142,10 +137,7 @@ def pairs_to_do(plan: Plan, pairs: Sequence[Pair]) -> int:
     first = [pair for pair in pairs if pair["order"] < plan.pairs]
     if len(first) < plan.pairs or any(pair["status"] == "failed" for pair in first):
         return plan.pairs
-    interval = efficiency_interval(
-        list(map(pair_efficiency, first)), confidence=confidence_of(asdict(plan))
-    )
-    word, _ = decide(interval, plan.target)
+    word, _ = decide(efficiency_interval(first, extension=plan.extension), plan.target)
     return plan.pairs + (plan.extension if word == "INCONCLUSIVE" else 0)
 
 

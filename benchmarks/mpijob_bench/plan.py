@@ -33,8 +33,8 @@ FUSION_MB = 128.0
 CYCLE_MS = 1.0
 """Horovod 0.28.1's default cycle time."""
 
-FEWEST_EXTENDED = 3
-"""Pairs of a plan with an extension: a first look at fewer would end with INVALID."""
+FEWEST_PAIRS = 3
+"""Of a verdict: fewer are INVALID, also at the first look of a plan with an extension."""
 
 PAIRS = 7
 """Half as wide an interval as 3 pairs have; benchmark-method: power in power.py."""
@@ -238,8 +238,8 @@ def parse_plan(data: bytes, *, path: str = "plan") -> Plan:
     if (found["emulation"] is None) != (found["fidelity"] == "measured"):
         wanted = "emulated with an emulation, measured without"
         problems.append(Problem(0, repr(found["fidelity"]), wanted, "fidelity"))
-    if found.get("extension") and found["pairs"] < FEWEST_EXTENDED:
-        wanted = f"at least {FEWEST_EXTENDED} with an extension, so that a first look can tell"
+    if found.get("extension") and found["pairs"] < FEWEST_PAIRS:
+        wanted = f"at least {FEWEST_PAIRS} with an extension, so that a first look can tell"
         problems.append(Problem(0, str(found["pairs"]), wanted, "pairs"))
     problems += _workload_problems(found["workload"], emulated=found["emulation"] is not None)
     if problems:

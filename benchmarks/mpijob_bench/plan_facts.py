@@ -5,10 +5,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from mpijob_bench.plan import Plan
+from mpijob_bench.plan import FEWEST_PAIRS, Plan
 from mpijob_bench.power import EFFECTS, Effect, alone_first, estimate_power
 from mpijob_bench.schedule import plan_seconds, planned_launches
-from mpijob_bench.verdict import FEWEST_PAIRS
 
 _POINTS_FROM_TARGET = (-0.03, -0.02, -0.01, 0.0, 0.01, 0.02, 0.03)
 

@@ -123,7 +123,7 @@ def estimate_power(  # noqa: PLR0913 - a plan, and what the launches are like
         launch_cv=launch_cv,
         effect=effect,
     )
-    limit, confidence = math.log(target), confidence_of({"extension": extension})
+    limit, confidence = math.log(target), confidence_of(extension)
     _, low, high = log_bounds(logs[:, :pairs], confidence=confidence)
     open_after_first = (low < limit) & (high >= limit)
     if extension:

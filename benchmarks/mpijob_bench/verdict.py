@@ -6,7 +6,7 @@ the launch, because steps of one launch are alike (Hunold and Carpen-Amarie, IEE
 per cent the logarithm is all but normal, and the bounds hold from three pairs on, where
 percentile bootstraps are too narrow (simulated in tests/unit/bench/test_statistics.py).
 
-Layer: pure; imports numpy, and scipy for the t distribution.
+Layer: pure; imports numpy, scipy for the t distribution, and plan.
 """
 
 import math
@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from mpijob_bench.plan import FEWEST_PAIRS
+
 Word = Literal["PASS", "FAIL", "INVALID", "INCONCLUSIVE"]
 
 CONFIDENCE = 0.95
@@ -26,7 +28,6 @@ CONFIDENCE = 0.95
 _LOOKS = 2
 """At the pairs of a plan with an extension: after the first of them, and after all."""
 
-FEWEST_PAIRS = 3
 MOST_EFFICIENCY = 1.02
 """More than all is a baseline that was too slow (horovod/horovod#1144)."""
 
@@ -102,26 +103,27 @@ def pair_efficiency(pair: Mapping[str, Any]) -> float:
     return float(pair["together"]) / math.fsum(pair["alone"])
 
 
-def confidence_of(plan: Mapping[str, Any]) -> float:
-    """Return the confidence of a bound at one look at a plan's pairs.
+def confidence_of(extension: int) -> float:
+    """Return the confidence of a bound at one look at the pairs of a plan.
 
-    Who looks twice errs twice. A plan with an extension so errs half as often at each look, and
-    its bounds hold once in twenty over both (Bonferroni).
+    Who looks twice errs twice. With an extension each look so errs half as often, and both
+    together once in twenty (Bonferroni).
+
+    Args:
+        extension: further pairs that the plan has declared; 0 for none.
     """
-    return 1 - (1 - CONFIDENCE) / _LOOKS if plan.get("extension") else CONFIDENCE
+    return 1 - (1 - CONFIDENCE) / _LOOKS if extension else CONFIDENCE
 
 
-def efficiency_interval(
-    efficiencies: Sequence[float], *, confidence: float = CONFIDENCE
-) -> Interval:
+def efficiency_interval(pairs: Sequence[Mapping[str, Any]], *, extension: int = 0) -> Interval:
     """Return the geometric mean of pairs' efficiencies and its bounds.
 
     Args:
-        efficiencies: one a pair, above 0; at least one.
-        confidence: of each bound.
+        pairs: of a result, which ended well; at least one.
+        extension: further pairs that the plan has declared.
     """
-    logs = np.log(np.asarray(efficiencies, dtype=float))
-    mean, low, high = log_bounds(logs, confidence=confidence)
+    logs = np.log(np.array([pair_efficiency(pair) for pair in pairs]))
+    mean, low, high = log_bounds(logs, confidence=confidence_of(extension))
     return Interval(*(exp_or_infinite(float(log)) for log in (mean, low, high)))
 
 
@@ -157,10 +159,8 @@ def judge(result: Mapping[str, Any]) -> Verdict:
     transport), then what makes the numbers worthless, then the numbers.
     """
     good = [pair for pair in result["pairs"] if pair["status"] == "ok"]
-    interval = None
-    if good:
-        confidence = confidence_of(result["plan"])
-        interval = efficiency_interval(list(map(pair_efficiency, good)), confidence=confidence)
+    extension = result["plan"].get("extension", 0)
+    interval = efficiency_interval(good, extension=extension) if good else None
     fidelity = result["fidelity"]
     condemned = next(_condemned(result), None)
     if condemned:
@@ -215,7 +215,7 @@ def _worthless(result: Mapping[str, Any], interval: Interval | None) -> Iterator
             found, limit = (shown(guard.get(key)) for key in ("value", "limit"))
             yield f"guard {shown(guard['name'])}: found {found}, limit {limit}"
     count = len(result["pairs"])
-    declared, extension = result["plan"]["pairs"], result["plan"].get("extension")
+    declared, extension = result["plan"]["pairs"], result["plan"].get("extension", 0)
     if extension and count not in (declared, declared + extension):
         looks = f"{declared}, or {declared + extension} with the extension"
         yield f"pairs: found {count}, wanted {looks}; to look in between is to choose"

@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from mpijob_bench.plan import (
-    FEWEST_EXTENDED,
+    FEWEST_PAIRS,
     MODELS,
     NODES,
     PAIRS,
@@ -191,9 +191,9 @@ def make_plan(workload: Workload, options: Mapping[str, Any], **further: Any) ->
         full=options["full_steps"],
         ablation=options["ablation_steps"],
     )
-    if options["extension"] and options["pairs"] < FEWEST_EXTENDED:
+    if options["extension"] and options["pairs"] < FEWEST_PAIRS:
         message = f"--extend and --pairs {options['pairs']}: found too few for a first look"
-        raise UsageError(message, remedy=f"--pairs {FEWEST_EXTENDED} or more")
+        raise UsageError(message, remedy=f"--pairs {FEWEST_PAIRS} or more")
     same = {key: options[key] for key in _SAME}
     curve = Curve(parse_curve(options["curve"], options["nodes"]))
     return Plan(workload=workload, steps=steps, curve=curve, **same, **further)

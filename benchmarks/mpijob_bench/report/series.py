@@ -83,7 +83,7 @@ def points(result: Mapping[str, Any]) -> tuple[Point, ...]:
     together = [float(pair["together"]) for pair in good]
     first = _point(1, alone, [1.0] * len(alone))
     first = replace(first, low=None, high=None)
-    confidence = confidence_of(result["plan"])
+    confidence = confidence_of(result["plan"].get("extension", 0))
     efficiencies = [pair_efficiency(pair) for pair in good]
     last = _point(nodes, together, efficiencies, confidence=confidence)
     return (first, *_curve(result, nodes), last)

@@ -62,12 +62,9 @@ def test_a_run_that_is_done_does_nothing_more(out, launches):
 
 
 @pytest.fixture
-def uneven(tmp_path, monkeypatch):
-    """Put a stand-in whose launches together differ by a fifth."""
-    home = tmp_path / "bin"
-    home.mkdir()
-    launches = put_stand_in(home, monkeypatch)
-    path = home / "mpijob-runtime"
+def uneven(launches):
+    """Make the launches together differ by a fifth; return the stand-in's file."""
+    path = launches.with_name("mpijob-runtime")
     path.write_text(path.read_text().replace("else 0.125", "else (0.11, 0.13)[number % 2]"))
     return launches
 

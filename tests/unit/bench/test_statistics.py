@@ -58,7 +58,7 @@ def two_looks(effect, truth, *, target, confidence, trials=TRIALS):
 @pytest.mark.parametrize("truth", [0.83, 0.85, 0.86, 0.88])
 def test_bounds_hold_over_both_looks(effect, truth):
     """With an extension that was declared each bound still errs once in twenty at most."""
-    confidence = confidence_of({"extension": 7})
+    confidence = confidence_of(7)
     low, high = two_looks(effect, truth, target=0.85, confidence=confidence)
     assert (low <= math.log(truth)).mean() >= 0.945
     assert (high >= math.log(truth)).mean() >= 0.945

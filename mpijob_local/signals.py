@@ -23,11 +23,14 @@ class Interrupted(BaseException):
 def interruptible() -> Iterator[None]:
     """Raise ``Interrupted`` in the block at the first SIGINT or SIGTERM and ignore all later ones.
 
-    Later ones are ignored until the block has ended, its clean-up included: an impatient
-    second Ctrl-C must not leave containers behind.
+    Once one has come, later ones are ignored until the process has ended: an impatient second
+    Ctrl-C must neither leave containers behind nor, at the interpreter's exit, change the code.
     """
+    stopped = False
 
     def stop(number: int, _frame: FrameType | None) -> None:
+        nonlocal stopped
+        stopped = True
         for each in previous:
             signal.signal(each, signal.SIG_IGN)
         raise Interrupted(number)
@@ -38,5 +41,5 @@ def interruptible() -> Iterator[None]:
     try:
         yield
     finally:
-        for each, handler in previous.items():
+        for each, handler in () if stopped else previous.items():
             signal.signal(each, handler)

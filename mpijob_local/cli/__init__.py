@@ -47,7 +47,11 @@ for _command in (build, run, ps, logs, down, podman):
 def main() -> None:
     """Run the command line and exit with its code."""
     with interruptible():
-        sys.exit(_exit_code())
+        try:
+            code = _exit_code()
+        except Interrupted as stop:
+            code = _fail(str(stop), stop.exit_code)
+        sys.exit(code)
 
 
 def _exit_code() -> int:
@@ -59,8 +63,6 @@ def _exit_code() -> int:
         where: click.Context | None = getattr(error, "ctx", None)
         hint = f"\n  next: {where.command_path} --help" if where else ""
         return _fail(f"{error.format_message()}{hint}", UsageError.exit_code)
-    except Interrupted as stop:
-        return _fail(str(stop), stop.exit_code)
     except BrokenPipeError:
         # Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -20,7 +20,7 @@ TARGETS_horovod := horovod
 TARGETS_mpi4py := runtime
 TARGETS_pi := runtime devel
 
-.PHONY: help run test matrix image images lint unit fuzz faults bench lock clean host
+.PHONY: help run test matrix field image images lint unit fuzz faults bench lock clean host
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -40,6 +40,10 @@ matrix: host .venv/ready ## pi under every operator, user, key path and Open MPI
 	    $(LOCAL) build --quiet --open-mpi $$version examples/pi; \
 	done
 	PYTHONPATH=tests $(BIN)/python -m operator_matrix $(if $(WRITE),--write docs/operators.md)
+
+field: host .venv/ready ## what public manifests and users' scripts do, on both Open MPIs (WRITE=1: table into docs)
+	for version in 4.1 5.0; do $(LOCAL) build --quiet --open-mpi $$version --target horovod; done
+	PYTHONPATH=tests $(BIN)/python -m field $(if $(WRITE),--write docs/compatibility.md)
 
 image: host .venv/ready ## build the public images for OPEN_MPI (4.1 by default); CUDA: mpijob-local build --target cuda
 	$(LOCAL) build --open-mpi $(OPEN_MPI) --target runtime --target devel --target torch --target horovod

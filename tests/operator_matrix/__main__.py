@@ -10,11 +10,12 @@ import time
 from pathlib import Path
 
 from jobs import run_job
+from marks import write_between_marks
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from operator_matrix.cells import Cell, Verdict, cells, judge
-from operator_matrix.table import format_markdown, make_table, write_between_marks
+from operator_matrix.table import MARKS, format_markdown, make_table
 
 IMAGE = "mpijob-example:pi-ompi{open_mpi}"
 
@@ -31,7 +32,7 @@ def main() -> int:
         console.print(f"[red]{verdict.cell.id}: {verdict.wrong}[/]")
     console.print(f"{len(verdicts)} cells, {len(wrong)} wrong")
     if asked.write and not wrong:
-        write_between_marks(asked.write, format_markdown(verdicts))
+        write_between_marks(asked.write, format_markdown(verdicts), MARKS)
     return 1 if wrong or not verdicts else 0
 
 

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
-from pathlib import Path
 
 from rich.table import Table
 
 from operator_matrix.cells import Cell, Verdict
 
-BEGIN, END = "<!-- matrix: written by make matrix -->", "<!-- end of matrix -->"
+MARKS = ("<!-- matrix: written by make matrix -->", "<!-- end of matrix -->")
 _HEADS = ("operator", "user:group", "key at", "fsGroup", "the key is")
 
 
@@ -33,20 +32,6 @@ def format_markdown(verdicts: Sequence[Verdict]) -> str:
     lines += ["", "What the ends with 78 say next:", ""]
     lines += [f"- {remedy}" for remedy in remedies]
     return "\n".join(lines) + "\n"
-
-
-def write_between_marks(path: Path, text: str) -> None:
-    """Replace what stands between the two marks in a file.
-
-    Raises:
-        ValueError: if the file does not have each mark once.
-    """
-    old = path.read_text(encoding="utf-8")
-    if old.count(BEGIN) != 1 or old.count(END) != 1:
-        message = f"{path}: found no place for the table, wanted the lines {BEGIN} and {END}"
-        raise ValueError(message)
-    before, rest = old.split(BEGIN)
-    path.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{rest.split(END)[1]}", encoding="utf-8")
 
 
 def _versions(verdicts: Iterable[Verdict]) -> tuple[str, ...]:

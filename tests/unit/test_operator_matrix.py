@@ -1,6 +1,7 @@
 """The matrix's own rules: what a cell must end in, and how an end is judged."""
 
 import pytest
+from marks import write_between_marks
 from operator_matrix.cells import (
     FS_GROUP,
     HOME_PATH,
@@ -12,7 +13,7 @@ from operator_matrix.cells import (
     cells,
     judge,
 )
-from operator_matrix.table import BEGIN, END, format_markdown, write_between_marks
+from operator_matrix.table import MARKS, format_markdown
 
 ROOT, MPIUSER, RANDOM = USERS
 GOOD = "rank 0 of 2 on m-worker-0\nrank 1 of 2 on m-worker-1\npi is approximately 3.1415\n"
@@ -78,12 +79,12 @@ def test_an_end_is_right_only_with_its_evidence(made, code, text, words):
 def test_the_table_is_put_between_its_marks(tmp_path):
     """The rest of the file stays, and a second writing changes nothing."""
     path = tmp_path / "operators.md"
-    path.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    path.write_text("before\n{}\nold\n{}\nafter\n".format(*MARKS))
     verdicts = [judge(cell(), "m", 0, GOOD), judge(cell(user=MPIUSER), "m", 78, REMEDY)]
 
-    write_between_marks(path, format_markdown(verdicts))
+    write_between_marks(path, format_markdown(verdicts), MARKS)
     once = path.read_text()
-    write_between_marks(path, format_markdown(verdicts))
+    write_between_marks(path, format_markdown(verdicts), MARKS)
 
     assert path.read_text() == once
     assert once.startswith("before\n")
@@ -99,5 +100,5 @@ def test_a_file_without_the_marks_is_not_touched(tmp_path):
     path = tmp_path / "other.md"
     path.write_text("text\n")
     with pytest.raises(ValueError, match=r"other\.md: found no place for the table"):
-        write_between_marks(path, "table")
+        write_between_marks(path, "table", MARKS)
     assert path.read_text() == "text\n"

@@ -1,0 +1,1 @@
+"""What public manifests and users' scripts do in a launcher, tried on both Open MPI generations."""

@@ -161,7 +161,7 @@ def _greet(watch: HostWatch, start: Start) -> None:
     grace_seconds = start.settings.grace_seconds
     hello: dict[str, object] = {
         "attempt": start.attempt.id,
-        "keep": ",".join(start.attempt.siblings),
+        "keep": ",".join(start.attempt.siblings()),
         "grace_seconds": grace_seconds,
     }
     if watch.host in hosts:

@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from mpijob_runtime import carried
+from mpijob_runtime.attempts import RunningAttempt
 from mpijob_runtime.console import Console
 from mpijob_runtime.daemons import DaemonStarter
 from mpijob_runtime.diagnose import Observation, Stop, StopKind, diagnose
 from mpijob_runtime.differences import find_differences, format_differences
-from mpijob_runtime.environ import Variable, apply_environ
+from mpijob_runtime.environ import apply_environ, decide_for_attempt
 from mpijob_runtime.errors import ConfigurationError
 from mpijob_runtime.gate import Gate
 from mpijob_runtime.hosts import short_name
@@ -70,7 +70,7 @@ class Run(Companion):
     Args:
         settings: what was asked.
         plan: what is run.
-        attempt: the attempt's id.
+        attempt: this start of the job.
         console: where to say what happens.
     """
 
@@ -78,7 +78,7 @@ class Run(Companion):
         self,
         settings: Settings,
         plan: LaunchPlan,
-        attempt: str,
+        attempt: RunningAttempt,
         console: Console,
     ) -> None:
         self._settings = settings
@@ -104,7 +104,7 @@ class Run(Companion):
         self._supervisor = self._make_supervisor(self._errors.descriptor)
         self._daemons = DaemonStarter(
             plan.remote,
-            attempt=attempt,
+            attempt=attempt.id,
             run_dir=plan.paths.run_dir,
             on_outsider=self._on_outsider,
         )
@@ -200,10 +200,11 @@ class Run(Companion):
         return [record.rank for record in self._seen.records if record.failed]
 
     def _make_supervisor(self, stderr: int) -> Supervisor:
-        told = {carried.ATTEMPT: Variable(self._attempt, "default", "this start's id")}
+        attempt = self._attempt
+        decided = decide_for_attempt(self._plan.environ, attempt.id, attempt.number)
         return Supervisor(
             self._plan.argv,
-            apply_environ(self._settings.environ, {**self._plan.environ, **told}),
+            apply_environ(self._settings.environ, decided),
             grace_seconds=min(self._settings.grace_seconds, _LAST_SECONDS),
             companion=self,
             stderr=stderr,

@@ -95,7 +95,7 @@ class Run(Companion):
         verbatim = None if plan.world_size is not None else plan.argv[1:]
         judgement = choose_judgement(settings.environ, verbatim)
         self._placement = Placement(planned, aliases=plan.aliases, judgement=judgement)
-        self._output = _open_output(settings)
+        self._output = _open_output(settings, attempt.id, console)
         self._preemption = Preemption(self._watches, settings.grace_seconds, console)
         self._stalls = StallWatch(self._watches, settings, self._output, console)
         self._nccl = NcclWatch(self._watches, console)
@@ -441,10 +441,14 @@ def _own_signal(ending: Ending) -> int | None:
     return -ending.returncode if ending.returncode < 0 and not ours else None
 
 
-def _open_output(settings: Settings) -> RankOutput:
+def _open_output(settings: Settings, attempt: str, console: Console) -> RankOutput:
+    log_dir = settings.log_dir and f"{settings.log_dir}/{attempt}"
     try:
-        return RankOutput(settings.output, settings.log_dir)
+        output = RankOutput(settings.output, log_dir, warn=console.warning)
     except OSError as error:
         message = f"--log-dir {settings.log_dir}: cannot make the directory: {error.strerror}"
         remedy = "name a directory that this user can write, for example on a mounted volume"
         raise ConfigurationError(message, remedy=remedy) from error
+    if log_dir:
+        console.info(f"the ranks' logs: {log_dir}")
+    return output

@@ -341,12 +341,17 @@ def test_lines_of_ranks_are_not_mixed(launch):
 
 
 def test_each_rank_has_its_log_file(launch, tmp_path):
-    """--log-dir holds both streams of each rank, without prefixes."""
+    """--log-dir holds both streams of each rank, without prefixes, and each start by itself."""
     argv = ("--log-dir", str(tmp_path / "logs"), "--host", "localhost:2")
-    job = launch(*argv, "--", "sh", "-c", "echo out $RANK; sleep 0.1; echo err >&2")
-    assert job.end() == 0, job.stderr
-    found = {path.name: path.read_text() for path in (tmp_path / "logs").iterdir()}
-    assert found == {f"rank-{rank}.log": f"out {rank}\nerr\n" for rank in (0, 1)}
+    for _ in range(2):
+        job = launch(*argv, "--", "sh", "-c", "echo out $RANK; sleep 0.1; echo err >&2")
+        assert job.end() == 0, job.stderr
+        last = max((tmp_path / "logs").iterdir())
+        assert f"the ranks' logs: {last}" in job.stderr
+    for start in (tmp_path / "logs").iterdir():
+        found = {path.name: path.read_text() for path in start.iterdir()}
+        assert found == {f"rank-{rank}.log": f"out {rank}\nerr\n" for rank in (0, 1)}
+    assert len(list((tmp_path / "logs").iterdir())) == 2
 
 
 def test_ranks_of_a_killed_launcher_end_within_the_grace(launch, tmp_path, is_alive):

@@ -12,7 +12,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from mpijob_runtime.errors import ConfigurationError
 
@@ -71,7 +71,7 @@ class RunningAttempt:
 
     def _register(self) -> None:
         living = self._living()
-        began = [datetime.now(timezone.utc), *(_time_of(found) + _STEP for found in living)]
+        began = [datetime.now(UTC), *(_time_of(found) + _STEP for found in living)]
         self.id = f"{max(began):{_TIME}}-{_mark()}-{os.urandom(4).hex()}"
         self.number = min(set(range(len(living) + 1)) - set(living.values()))
         self._path = f"{self._directory}/{self.id}"
@@ -105,7 +105,7 @@ class RunningAttempt:
 
 
 def _time_of(attempt: str) -> datetime:
-    return datetime.strptime(attempt.partition("-")[0], _TIME).replace(tzinfo=timezone.utc)
+    return datetime.strptime(attempt.partition("-")[0], _TIME).replace(tzinfo=UTC)
 
 
 def _mark() -> str:

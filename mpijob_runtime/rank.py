@@ -202,6 +202,7 @@ def _exec(program: str, argv: list[str], environ: dict[str, str]) -> NoReturn:
     try:
         os.execve(program, argv, environ)  # noqa: S606 - the program that the job is for
     except OSError as error:
+        _signal.signal(_SIGPIPE, _signal.SIG_IGN)  # the code must not depend on who reads
         _complain(environ, f"cannot run {program}: {error.strerror}")
         os._exit(_NOT_EXECUTABLE)
 
@@ -216,7 +217,8 @@ def _die_with_parent(libc: ctypes.CDLL, parent: int) -> None:
 def _complain(environ: Mapping[str, str], message: str, descriptor: int = 2) -> None:
     rank = environ.get("OMPI_COMM_WORLD_RANK", "?")
     line = f"mpijob: rank {rank} on {os.uname().nodename}: {message}\n"
-    os.write(descriptor, line.encode(errors="backslashreplace"))
+    with suppress_os_error():  # nobody reads it: the exit code says the same
+        os.write(descriptor, line.encode(errors="backslashreplace"))
 
 
 def _leave_streams_to_the_program() -> None:
@@ -348,7 +350,8 @@ class _Agent:
         """
         while (told := self._receive().split(b"\0"))[0] != carried.GO:
             if told == [b""]:
-                os.write(2, b"mpijob: this host's agent is gone, and with it the launcher\n")
+                with suppress_os_error():
+                    os.write(2, b"mpijob: this host's agent is gone, and with it the launcher\n")
                 os._exit(_LAUNCHER_GONE)
             self._held = told == [carried.HOLD]
         pairs = (item.decode().partition("=") for item in told[1:])

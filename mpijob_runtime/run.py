@@ -235,6 +235,8 @@ class Run(Companion):
                 self._preemption.note_warned(host, event)
             case "ending":
                 self._on_host_ending(host)
+            case "trouble":
+                self._console.warning(f"{short_name(host)}: its agent: {event.get('what')}")
             case "progress" | "stacks":
                 self._stalls.note(host, event)
 

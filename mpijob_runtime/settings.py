@@ -126,7 +126,7 @@ VARIABLES = (
     ),
     SettingVariable("MPIJOB_MPIRUN", "the first real one on PATH", "The mpirun to start."),
     SettingVariable(
-                "MPIJOB_MASTER_PORT",
+        "MPIJOB_MASTER_PORT",
         "29500; beside other jobs of the launcher the next that is free",
         "MASTER_PORT of torch.distributed (torchrun's default).",
     ),

@@ -63,10 +63,11 @@ def main() -> int:
         bad = [f"job {job[0]}: {words}" for job, words in zip(jobs, found, strict=True) if words]
         wrong += len(bad)
         seconds = time.monotonic() - began
-        print(*bad, f"round {number}: {len(bad)} of {launches} wrong, {seconds:.0f} s", sep="\n")
+        bad.append(f"round {number}: {len(bad)} of {launches} wrong, {seconds:.0f} s")
+        sys.stdout.write("\n".join([*bad, ""]))
         sys.stdout.flush()
-    left = [name for name in os.listdir(f"/dev/shm/mpijob-{os.geteuid()}-{os.uname().nodename}")]
-    print("left in the run directory:", *sorted(left), flush=True)
+    left = os.listdir(f"/dev/shm/mpijob-{os.geteuid()}-{os.uname().nodename}")
+    sys.stdout.write(f"left in the run directory: {' '.join(sorted(left))}\n")
     return min(wrong, 99)
 
 

@@ -175,6 +175,15 @@ def test_a_program_that_cannot_run_is_126(start_rank, tmp_path):
     assert f"rank 3 on {os.uname().nodename}: cannot run {script}: Permission denied" in errors
 
 
+def test_words_that_nobody_reads_do_not_change_the_code(start_rank, tmp_path):
+    """A stderr that is closed at the other end: 126 it stays."""
+    (tmp_path / "program").touch(mode=0o644)
+    rank = start_rank(str(tmp_path / "program"))
+    rank.process.stderr.close()
+    assert rank.process.wait(10) == 126
+    rank.process.stderr = None
+
+
 def test_without_a_program_the_wrapper_says_so(start_rank):
     """An empty command is a missing program."""
     code, errors = start_rank().end()

@@ -76,8 +76,12 @@ class RunningAttempt:
         self.number = min(set(range(len(living) + 1)) - set(living.values()))
         self._path = f"{self._directory}/{self.id}"
         self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-        os.write(self._descriptor, str(self.number).encode())
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+            os.write(self._descriptor, str(self.number).encode())
+        except OSError:
+            self.close()
+            raise
 
     def _living(self) -> dict[str, int]:
         """Return id -> number of each other attempt whose launcher holds its lock."""

@@ -117,7 +117,8 @@ def main() -> NoReturn:
         message = f"program not found: {argv[0] if argv else '(none)'}"
         _complain(environ, message, streams.errors if streams else 2)
     else:
-        child = _start(libc, program, argv, environ, streams)
+        child, status = _start(libc, program, argv, environ, streams), _NOT_EXECUTABLE << 8
+    if child:
         if agent:
             agent.tell("running", pid=child)
         _leave_streams_to_the_program()
@@ -160,14 +161,19 @@ def _start(
     environ: dict[str, str],
     streams: _Streams | None,
 ) -> int:
-    """Start the program as our child and return its pid.
+    """Start the program as our child and return its pid; 0 if no process more is allowed.
 
     Signals for it wait until it has its own dispositions: a SIGTERM must not get lost in between.
     """
     mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, _FOR_THE_PROGRAM)
     former = [(s, libc.signal(s, ctypes.c_void_p(_SIG_IGN))) for s in _FOR_THE_PROGRAM]
     wrapper = os.getpid()
-    child = os.fork()
+    try:
+        child = os.fork()
+    except OSError as error:
+        message = f"cannot start {program}: {error.strerror}"
+        _complain(environ, message, streams.errors if streams else 2)
+        return 0
     if child == 0:
         _die_with_parent(libc, wrapper)
         if streams:

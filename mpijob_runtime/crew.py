@@ -4,6 +4,7 @@ Layer: effects (ssh, processes); imports attempts, console, credentials, plan, p
 watch.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +12,7 @@ from functools import partial
 from mpijob_runtime.attempts import RunningAttempt
 from mpijob_runtime.console import Console
 from mpijob_runtime.credentials import copy_key
-from mpijob_runtime.errors import ConfigurationError, SpreadError
+from mpijob_runtime.errors import ConfigurationError, HostsNotReadyError, SpreadError
 from mpijob_runtime.facts import Facts
 from mpijob_runtime.host_facts import parse_host_facts
 from mpijob_runtime.hosts import short_name
@@ -92,8 +93,10 @@ def join_here(start: Start) -> HostWatch:
 
     Raises:
         ConfigurationError: if it cannot take part.
+        HostsNotReadyError: if it does not, and another start may find it otherwise.
     """
     plan = start.plan
+    began = time.monotonic()
     here = start.facts.system.hostname
     stream = LocalStream(start.attempt.id, plan.paths.run_dir, start.settings.environ)
     watch = HostWatch(plan.aliases.get(here, here), stream, None)
@@ -101,7 +104,11 @@ def join_here(start: Start) -> HostWatch:
         _greet(watch, start)
     except HostRefusal as refusal:
         watch.close()
-        raise ConfigurationError(f"{here}: {refusal}") from refusal
+        if refusal.lasting:
+            raise ConfigurationError(f"{here}: {refusal}") from refusal
+        waited = time.monotonic() - began
+        reasons = {here: str(refusal)}
+        raise HostsNotReadyError(reasons, waited_seconds=waited, total=1) from refusal
     except BaseException:
         watch.close()
         raise
@@ -161,7 +168,7 @@ def _greet(watch: HostWatch, start: Start) -> None:
     grace_seconds = start.settings.grace_seconds
     hello: dict[str, object] = {
         "attempt": start.attempt.id,
-        "keep": ",".join(start.attempt.siblings),
+        "keep": ",".join(start.attempt.siblings()),
         "grace_seconds": grace_seconds,
     }
     if watch.host in hosts:

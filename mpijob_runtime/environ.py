@@ -4,7 +4,7 @@ Layer: pure; imports defaults, facts, hosts, settings.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from mpijob_runtime import carried
@@ -52,14 +52,16 @@ class Paths:
 
     Attributes:
         run_dir: the directory for all of them, mode 0700.
+        hosts_mark: tells apart the hosts of jobs that run at a time.
     """
 
     run_dir: str
+    hosts_mark: str = ""
 
     @property
     def hostfile(self) -> str:
         """The normalised copy of the hosts."""
-        return f"{self.run_dir}/hostfile"
+        return f"{self.run_dir}/hostfile{self.hosts_mark and '-'}{self.hosts_mark}"
 
     @property
     def ssh_config(self) -> str:
@@ -106,6 +108,23 @@ def assemble_environ(
     variables |= _carried(settings, hosts)
     variables[carried.INSIDE] = Variable("1", "default", "a shim inside the job is the plain one")
     return variables
+
+
+def decide_for_attempt(
+    variables: Mapping[str, Variable], attempt: str, number: int
+) -> dict[str, Variable]:
+    """Return the variables with what differs between jobs that one launcher runs at a time.
+
+    Args:
+        variables: as planned.
+        attempt: the id of this start.
+        number: the lowest that no other job of this launcher has now.
+    """
+    decided = {carried.ATTEMPT: Variable(attempt, "default", "this start's id")}
+    port = variables[carried.MASTER_PORT]
+    if port.source == "default" and port.value is not None:
+        decided[carried.MASTER_PORT] = replace(port, value=str(int(port.value) + number))
+    return {**variables, **decided}
 
 
 def apply_environ(base: Mapping[str, str], variables: Mapping[str, Variable]) -> dict[str, str]:
@@ -175,17 +194,27 @@ def _users_or(settings: Settings, name: str, value: str) -> Variable:
     return Variable(value, "default", f"{name} for the ranks")
 
 
+def _master_port(settings: Settings) -> Variable:
+    port = str(settings.master_port)
+    if settings.environ.get("MPIJOB_MASTER_PORT"):
+        return Variable(port, "user", "MASTER_PORT for the ranks, by MPIJOB_MASTER_PORT")
+    variable = _users_or(settings, "MASTER_PORT", port)
+    if variable.source == "user":
+        return variable
+    why = f"{variable.why}; a job beside others of this launcher has the next that is free"
+    return replace(variable, why=why)
+
+
 def _carried(settings: Settings, hosts: Hostfile) -> dict[str, Variable]:
     """Return what the rank wrapper is told.
 
     Open MPI forwards every ``OMPI_…`` variable to all ranks unchanged, newlines and quotes
     included (measured with 4.1.4 and 5.0.11), so this needs no ``-x`` on the command line.
     """
-    port = str(settings.master_port)
     variables = {
         carried.ATTEMPT: Variable(None, "default", DECIDED_AT_LAUNCH),
         carried.MASTER_ADDR: _users_or(settings, "MASTER_ADDR", hosts.hosts[0].name),
-        carried.MASTER_PORT: _users_or(settings, "MASTER_PORT", port),
+        carried.MASTER_PORT: _master_port(settings),
     }
     for name, value in matching_variables(settings.environ, GAPS).items():
         why = f"{name} for ranks that have none, as the launcher has it"

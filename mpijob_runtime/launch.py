@@ -89,7 +89,7 @@ def _run(start: Start, signals: "_EndingSignals", began: float) -> Outcome:
     mpirun starts before the hosts are there, so that nothing but the last host's daemon and the
     ranks themselves have still to start when that host comes.
     """
-    run = Run(start.settings, start.plan, start.attempt.id, start.console)
+    run = Run(start.settings, start.plan, start.attempt, start.console)
     here = join_here(start)
     crew = [here]
     try:

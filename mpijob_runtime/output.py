@@ -1,6 +1,6 @@
 """Ranks' output, as people and programs read it: lines that are never broken or mixed.
 
-Layer: effects (descriptors, files); imports hosts, settings.
+Layer: effects (descriptors, files); imports hosts, rank_logs, settings.
 """
 
 import json
@@ -10,9 +10,10 @@ import select
 import threading
 import time
 from collections import deque
-from contextlib import suppress
+from collections.abc import Callable
 
 from mpijob_runtime.hosts import short_name
+from mpijob_runtime.rank_logs import Missing, RankLogs
 from mpijob_runtime.settings import Form
 
 _NEXT_LINE = re.compile(rb"(\r\n|\r(?!\n)|\n)(?=.)", re.DOTALL)
@@ -30,31 +31,36 @@ class RankOutput:
         form: how a line looks.
         log_dir: directory for one file a rank, or None; made if it is not there.
         descriptors: where stdout and stderr of the ranks go.
+        warn: takes what people should know of lines that could not be written.
 
     Raises:
         OSError: if the directory cannot be made.
     """
 
     def __init__(
-        self, form: Form, log_dir: str | None, *, descriptors: tuple[int, int] = (1, 2)
+        self,
+        form: Form,
+        log_dir: str | None,
+        *,
+        descriptors: tuple[int, int] = (1, 2),
+        warn: Callable[[str], None] = lambda _words: None,
     ) -> None:
         self._form = form
-        self._log_dir = log_dir
         self._descriptors = dict(zip((1, 2), descriptors, strict=True))
         self._lock = threading.Lock()
         self._unfinished: dict[int, tuple[int, int]] = {}
-        self._files: dict[int, int] = {}
+        self._warn = warn
+        self._missing: dict[int, Missing] = {}
         self._tails: dict[tuple[int, int], deque[bytes]] = {}
         self._kept: dict[tuple[int, int], int] = {}
-        self._world_size = 1
+        self._logs = None if log_dir is None else RankLogs(log_dir, warn)
         self.last_seconds = time.monotonic()
         self.total_bytes = 0
-        if log_dir is not None:
-            os.makedirs(log_dir, exist_ok=True)
 
     def expect(self, world_size: int) -> None:
         """Take note of how many ranks there are, for the width of file names."""
-        self._world_size = max(world_size, 1)
+        if self._logs is not None:
+            self._logs.expect(world_size)
 
     def write(self, rank: int, host: str, stream: int, data: bytes) -> None:
         """Write what a rank wrote to stdout (1) or stderr (2)."""
@@ -70,8 +76,8 @@ class RankOutput:
                 if self._unfinished.get(descriptor) == (rank, stream):
                     shown = shown[len(prefix) :]  # a long line's next piece
                 self._write_whole(descriptor, (rank, stream), shown)
-            if self._log_dir is not None:
-                self._write_file(rank, data)
+            if self._logs is not None:
+                self._logs.write(rank, data)
 
     def tail(self, rank: int) -> str:
         """Return the last words of a rank: stdout's, then stderr's."""
@@ -85,9 +91,11 @@ class RankOutput:
             if self._form != "plain":
                 for descriptor in self._unfinished:
                     self._put(descriptor, b"\n")
-            for file in self._files.values():
-                os.close(file)
-            self._files.clear()
+            for descriptor, missing in self._missing.items():
+                stream = self._name(descriptor)
+                self._warn(f"{stream}: missing are {missing} of the ranks' output")
+            if self._logs is not None:
+                self._logs.close()
 
     @staticmethod
     def _as_json(rank: int, host: str, stream: int, data: bytes) -> bytes:
@@ -117,18 +125,22 @@ class RankOutput:
                 waiting = select.poll()
                 waiting.register(descriptor, select.POLLOUT)
                 waiting.poll()
-            except OSError:  # nobody reads any more: the job is worth more than its log
+            except BrokenPipeError:  # nobody reads any more: the job is worth more than its log
                 self._descriptors = {s: d for s, d in self._descriptors.items() if d != descriptor}
                 return
+            except OSError as error:  # a full disk: there may be room for what comes later
+                self._miss(descriptor, bytes(view), error)
+                return
 
-    def _write_file(self, rank: int, data: bytes) -> None:
-        with suppress(OSError):  # a full disk must not end the job either
-            if rank not in self._files:
-                width = len(str(self._world_size - 1))
-                path = f"{self._log_dir}/rank-{rank:0{width}}.log"
-                flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-                self._files[rank] = os.open(path, flags, 0o644)
-            os.write(self._files[rank], data)
+    def _miss(self, descriptor: int, data: bytes, error: OSError) -> None:
+        if descriptor not in self._missing:
+            self._missing[descriptor] = Missing()
+            words = f"cannot write the ranks' output: {error.strerror}; the job goes on"
+            self._warn(f"{self._name(descriptor)}: {words}")
+        self._missing[descriptor].add(data)
+
+    def _name(self, descriptor: int) -> str:
+        return next(_STANDARD[s] for s, d in self._descriptors.items() if d == descriptor)
 
     def _keep(self, rank: int, stream: int, data: bytes) -> None:
         key = (rank, stream)

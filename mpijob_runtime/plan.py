@@ -3,6 +3,7 @@
 Layer: pure; imports environ, hosts, mpirun, settings, ssh_files.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -21,6 +22,7 @@ from mpijob_runtime.settings import Settings
 from mpijob_runtime.ssh_files import format_ssh_config
 
 _WRAPPER_VARIABLES = ("OMPI_MCA_orte_fork_agent", "PRTE_MCA_odls_base_exec_agent")
+_MARK_LETTERS = 8
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1"})
 
 
@@ -135,7 +137,8 @@ def plan_launch(
     _check_local(hosts, hostname)
     _check_transport(settings, hosts, hostname)
     ranks = None if verbatim else _ranks(settings, hosts)
-    paths = Paths(run_dir)
+    own_hosts = format_hostfile(_for_mpirun(hosts.hosts, hostname))
+    paths = Paths(run_dir, hashlib.sha256(own_hosts.encode()).hexdigest()[:_MARK_LETTERS])
     argv = (mpi.mpirun, *program) if ranks is None else mpi.argv(ranks=ranks, program=program)
     assert facts.mpi is not None  # noqa: S101 - select_mpi has raised
     environ = assemble_environ(settings, facts, hosts, major=mpi.major, paths=paths)
@@ -147,7 +150,7 @@ def plan_launch(
         argv=argv,
         environ=environ,
         files=(
-            PrivateFile(paths.hostfile, format_hostfile(_for_mpirun(hosts.hosts, hostname))),
+            PrivateFile(paths.hostfile, own_hosts),
             PrivateFile(paths.ssh_config, format_ssh_config(paths, port=settings.ssh_port)),
         ),
         paths=paths,

@@ -117,7 +117,8 @@ def main() -> NoReturn:
         message = f"program not found: {argv[0] if argv else '(none)'}"
         _complain(environ, message, streams.errors if streams else 2)
     else:
-        child = _start(libc, program, argv, environ, streams)
+        child, status = _start(libc, program, argv, environ, streams), _NOT_EXECUTABLE << 8
+    if child:
         if agent:
             agent.tell("running", pid=child)
         _leave_streams_to_the_program()
@@ -160,14 +161,19 @@ def _start(
     environ: dict[str, str],
     streams: _Streams | None,
 ) -> int:
-    """Start the program as our child and return its pid.
+    """Start the program as our child and return its pid; 0 if no process more is allowed.
 
     Signals for it wait until it has its own dispositions: a SIGTERM must not get lost in between.
     """
     mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, _FOR_THE_PROGRAM)
     former = [(s, libc.signal(s, ctypes.c_void_p(_SIG_IGN))) for s in _FOR_THE_PROGRAM]
     wrapper = os.getpid()
-    child = os.fork()
+    try:
+        child = os.fork()
+    except OSError as error:
+        message = f"cannot start {program}: {error.strerror}"
+        _complain(environ, message, streams.errors if streams else 2)
+        return 0
     if child == 0:
         _die_with_parent(libc, wrapper)
         if streams:
@@ -202,6 +208,7 @@ def _exec(program: str, argv: list[str], environ: dict[str, str]) -> NoReturn:
     try:
         os.execve(program, argv, environ)  # noqa: S606 - the program that the job is for
     except OSError as error:
+        _signal.signal(_SIGPIPE, _signal.SIG_IGN)  # the code must not depend on who reads
         _complain(environ, f"cannot run {program}: {error.strerror}")
         os._exit(_NOT_EXECUTABLE)
 
@@ -216,7 +223,8 @@ def _die_with_parent(libc: ctypes.CDLL, parent: int) -> None:
 def _complain(environ: Mapping[str, str], message: str, descriptor: int = 2) -> None:
     rank = environ.get("OMPI_COMM_WORLD_RANK", "?")
     line = f"mpijob: rank {rank} on {os.uname().nodename}: {message}\n"
-    os.write(descriptor, line.encode(errors="backslashreplace"))
+    with suppress_os_error():  # nobody reads it: the exit code says the same
+        os.write(descriptor, line.encode(errors="backslashreplace"))
 
 
 def _leave_streams_to_the_program() -> None:
@@ -348,7 +356,8 @@ class _Agent:
         """
         while (told := self._receive().split(b"\0"))[0] != carried.GO:
             if told == [b""]:
-                os.write(2, b"mpijob: this host's agent is gone, and with it the launcher\n")
+                with suppress_os_error():
+                    os.write(2, b"mpijob: this host's agent is gone, and with it the launcher\n")
                 os._exit(_LAUNCHER_GONE)
             self._held = told == [carried.HOLD]
         pairs = (item.decode().partition("=") for item in told[1:])

@@ -89,5 +89,7 @@ def _pass_on(connection: _socket.socket) -> bytes:
 
 
 def _end(message: str) -> NoReturn:
-    os.write(2, f"mpijob: {' '.join(sys.argv[1:2])}: {message}\n".encode())
-    os._exit(_FAILED)
+    try:
+        os.write(2, f"mpijob: {' '.join(sys.argv[1:2])}: {message}\n".encode())
+    finally:
+        os._exit(_FAILED)

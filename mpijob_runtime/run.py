@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from mpijob_runtime import carried
+from mpijob_runtime.attempts import RunningAttempt
 from mpijob_runtime.console import Console
 from mpijob_runtime.daemons import DaemonStarter
 from mpijob_runtime.diagnose import Observation, Stop, StopKind, diagnose
 from mpijob_runtime.differences import find_differences, format_differences
-from mpijob_runtime.environ import Variable, apply_environ
+from mpijob_runtime.environ import apply_environ, decide_for_attempt
 from mpijob_runtime.errors import ConfigurationError
 from mpijob_runtime.gate import Gate
 from mpijob_runtime.hosts import short_name
@@ -70,7 +70,7 @@ class Run(Companion):
     Args:
         settings: what was asked.
         plan: what is run.
-        attempt: the attempt's id.
+        attempt: this start of the job.
         console: where to say what happens.
     """
 
@@ -78,7 +78,7 @@ class Run(Companion):
         self,
         settings: Settings,
         plan: LaunchPlan,
-        attempt: str,
+        attempt: RunningAttempt,
         console: Console,
     ) -> None:
         self._settings = settings
@@ -95,7 +95,7 @@ class Run(Companion):
         verbatim = None if plan.world_size is not None else plan.argv[1:]
         judgement = choose_judgement(settings.environ, verbatim)
         self._placement = Placement(planned, aliases=plan.aliases, judgement=judgement)
-        self._output = _open_output(settings)
+        self._output = _open_output(settings, attempt.id, console)
         self._preemption = Preemption(self._watches, settings.grace_seconds, console)
         self._stalls = StallWatch(self._watches, settings, self._output, console)
         self._nccl = NcclWatch(self._watches, console)
@@ -104,7 +104,7 @@ class Run(Companion):
         self._supervisor = self._make_supervisor(self._errors.descriptor)
         self._daemons = DaemonStarter(
             plan.remote,
-            attempt=attempt,
+            attempt=attempt.id,
             run_dir=plan.paths.run_dir,
             on_outsider=self._on_outsider,
         )
@@ -200,10 +200,11 @@ class Run(Companion):
         return [record.rank for record in self._seen.records if record.failed]
 
     def _make_supervisor(self, stderr: int) -> Supervisor:
-        told = {carried.ATTEMPT: Variable(self._attempt, "default", "this start's id")}
+        attempt = self._attempt
+        decided = decide_for_attempt(self._plan.environ, attempt.id, attempt.number)
         return Supervisor(
             self._plan.argv,
-            apply_environ(self._settings.environ, {**self._plan.environ, **told}),
+            apply_environ(self._settings.environ, decided),
             grace_seconds=min(self._settings.grace_seconds, _LAST_SECONDS),
             companion=self,
             stderr=stderr,
@@ -234,6 +235,8 @@ class Run(Companion):
                 self._preemption.note_warned(host, event)
             case "ending":
                 self._on_host_ending(host)
+            case "trouble":
+                self._console.warning(f"{short_name(host)}: its agent: {event.get('what')}")
             case "progress" | "stacks":
                 self._stalls.note(host, event)
 
@@ -440,10 +443,14 @@ def _own_signal(ending: Ending) -> int | None:
     return -ending.returncode if ending.returncode < 0 and not ours else None
 
 
-def _open_output(settings: Settings) -> RankOutput:
+def _open_output(settings: Settings, attempt: str, console: Console) -> RankOutput:
+    log_dir = settings.log_dir and f"{settings.log_dir}/{attempt}"
     try:
-        return RankOutput(settings.output, settings.log_dir)
+        output = RankOutput(settings.output, log_dir, warn=console.warning)
     except OSError as error:
         message = f"--log-dir {settings.log_dir}: cannot make the directory: {error.strerror}"
         remedy = "name a directory that this user can write, for example on a mounted volume"
         raise ConfigurationError(message, remedy=remedy) from error
+    if log_dir:
+        console.info(f"the ranks' logs: {log_dir}")
+    return output

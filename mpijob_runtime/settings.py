@@ -62,7 +62,12 @@ VARIABLES = (
         "Form of the ranks' lines: prefix, plain, json, or mpirun for mpirun's own.",
         "--output",
     ),
-    SettingVariable("MPIJOB_LOG_DIR", "none", "Directory for one log file a rank.", "--log-dir"),
+    SettingVariable(
+        "MPIJOB_LOG_DIR",
+        "none",
+        "Directory for one log file a rank: START/rank-N.log, START being the id of this start.",
+        "--log-dir",
+    ),
     SettingVariable(
         "MPIJOB_STALL_TIMEOUT",
         "0, never",
@@ -121,7 +126,9 @@ VARIABLES = (
     ),
     SettingVariable("MPIJOB_MPIRUN", "the first real one on PATH", "The mpirun to start."),
     SettingVariable(
-        "MPIJOB_MASTER_PORT", "29500", "MASTER_PORT of torch.distributed (torchrun's default)."
+        "MPIJOB_MASTER_PORT",
+        "29500; beside other jobs of the launcher the next that is free",
+        "MASTER_PORT of torch.distributed (torchrun's default).",
     ),
     SettingVariable("MPIJOB_LOG_FORMAT", "text", "text, or json for one object a line."),
     SettingVariable("MPIJOB_SHIM", "on", "off makes mpirun, mpiexec and sshd the plain programs."),

@@ -1,18 +1,22 @@
 """The launcher's end of the hosts' agents.
 
-Layer: effects (threads, processes); imports carried, frame_reader, frames, probes.ssh.
+Layer: effects (threads, processes); imports carried, frame_reader, frames, probes.ssh,
+processes.
 """
 
 import os
+import select
 import shlex
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import IO, Protocol, cast
 
-from mpijob_runtime import carried, frames
+from mpijob_runtime import carried, frames, processes
 from mpijob_runtime.frame_reader import Frame, FrameReader, parse_object
 from mpijob_runtime.frames import FrameError
 from mpijob_runtime.probes.ssh import HostRefusal, SshConnection
@@ -22,6 +26,13 @@ AGENT = "/usr/local/lib/mpijob/agent"
 
 _AGENT_HERE = (sys.executable, "-I", "-m", "mpijob_runtime.agent")
 _FINISH_SECONDS = 12.0
+_TAKE_SECONDS = 5.0
+_CLOSE_SECONDS = 8.0
+"""How long the launcher's own agent may take to end: no longer than to kill what is left here."""
+
+_LEFTOVER_SECONDS = 2.0
+_REAP_SECONDS = 1.0
+_POLL_SECONDS = 0.01
 
 
 class Stream(Protocol):
@@ -48,6 +59,9 @@ class LocalStream:
         names = ("PATH", "LD_LIBRARY_PATH")
         passed = {name: environ[name] for name in names if name in environ}
         told = {carried.RUN_DIR: run_dir, carried.ATTEMPT: attempt}
+        self._attempt = attempt
+        self._run_dir = run_dir
+        self._hung = False
         self.process = subprocess.Popen(  # noqa: S603 - a constant command
             argv,
             env=passed | told,
@@ -56,25 +70,68 @@ class LocalStream:
             start_new_session=True,
             bufsize=0,
         )
+        self._reading = cast("IO[bytes]", self.process.stdout)
+        self._writing = cast("IO[bytes]", self.process.stdin)
+        os.set_blocking(self._writing.fileno(), False)
 
     def read(self, *, timeout_seconds: float | None = None) -> bytes:
-        """Return what comes next; nothing at the end."""
-        del timeout_seconds  # a child that cannot start ends
-        return os.read(cast("IO[bytes]", self.process.stdout).fileno(), 1 << 17)
+        """Return what comes next; nothing at the end.
+
+        Raises:
+            TimeoutError: if nothing comes in time.
+        """
+        try:
+            if not _ready(self._reading, select.POLLIN, timeout_seconds):
+                raise TimeoutError
+            return os.read(self._reading.fileno(), 1 << 17)
+        except ValueError:  # closed meanwhile
+            return b""
 
     def write(self, data: bytes) -> None:
-        """Write to the agent."""
-        cast("IO[bytes]", self.process.stdin).write(data)
+        """Write to the agent; one that takes nothing for seconds is told nothing any more.
+
+        Raises:
+            OSError: if it is gone, or takes nothing.
+        """
+        rest = memoryview(data)
+        while rest:
+            if self._hung or not _ready(self._writing, select.POLLOUT, _TAKE_SECONDS):
+                self._hung = True
+                raise TimeoutError
+            with suppress(BlockingIOError):
+                rest = rest[os.write(self._writing.fileno(), rest) :]
 
     def errors(self) -> str:
         """Return nothing: it has our stderr."""
         return ""
 
+    def ended_by(self) -> signal.Signals | None:
+        """Return the signal that has ended it, if one has."""
+        with suppress(subprocess.TimeoutExpired):
+            code = self.process.wait(_REAP_SECONDS)
+            return signal.Signals(-code) if code < 0 else None
+        return None
+
     def close(self) -> None:
-        """End it."""
-        for pipe in (self.process.stdin, self.process.stdout):
-            cast("IO[bytes]", pipe).close()
-        self.process.wait()
+        """End it; what one that does not end should have ended here is ended in its place."""
+        self._writing.close()
+        self._reading.close()
+        try:
+            self.process.wait(_CLOSE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            processes.end(self._left, within_seconds=_LEFTOVER_SECONDS)
+
+    def _left(self) -> list[int]:
+        there = processes.attempts(self._run_dir)
+        return [pid for pid, attempt in there.items() if attempt == self._attempt]
+
+
+def _ready(pipe: IO[bytes], what: int, within_seconds: float | None) -> bool:
+    waiting = select.poll()  # select() ends at descriptor 1023: a job may have more hosts
+    waiting.register(pipe, what)
+    return bool(waiting.poll(None if within_seconds is None else within_seconds * 1000))
 
 
 class HostWatch:
@@ -108,10 +165,12 @@ class HostWatch:
         Raises:
             HostRefusal: if there is no agent, or it refuses this attempt.
         """
+        deadline = time.monotonic() + timeout_seconds
         try:
             self.tell(**hello)
             while not self._waiting:
-                data = self.stream.read(timeout_seconds=timeout_seconds)
+                left = max(deadline - time.monotonic(), _POLL_SECONDS)
+                data = self.stream.read(timeout_seconds=left)
                 if not data:
                     raise self._no_agent()
                 self._waiting += self._reader.feed(data)
@@ -125,6 +184,8 @@ class HostWatch:
             raise HostRefusal("session", str(self.hello["refused"]))
 
     def _no_agent(self) -> HostRefusal:
+        if isinstance(self.stream, LocalStream) and (ended_by := self.stream.ended_by()):
+            return HostRefusal("session", f"the host's agent was ended by {ended_by.name}")
         said = (self.stream.errors() or self._reader.noise).strip().splitlines()
         reason = f"no agent of mpijob-runtime runs there: {said[-1] if said else 'no output'}"
         return HostRefusal("session", reason, lasting=True)

@@ -3,6 +3,7 @@
 Layer: effects (processes, clock); imports carried, console, processes, supervise.
 """
 
+import os
 import signal
 import time
 
@@ -43,8 +44,8 @@ class WorkerWatch(Companion):
         The agent of a job tells the launcher, which ends the job everywhere; without one the
         ranks here get SIGTERM.
         """
-        with open(f"{self._run_dir}/{carried.ENDING}", "w", encoding="ascii"):
-            self._ending = True
+        self._ending = True
+        self._refuse_new_jobs()
         agents = self._ours(carried.AGENT_NAME)
         processes.send(signal.SIGUSR1, agents)
         ranks = processes.programs_below(self._ours(carried.WRAPPER_NAME))
@@ -55,6 +56,14 @@ class WorkerWatch(Companion):
         grace = self._grace_seconds
         self._console.warning(f"worker: got {number.name}: its ranks have {grace:.0f} s to end")
         return grace + 1.0  # the agent kills at the grace; its word goes out after that
+
+    def _refuse_new_jobs(self) -> None:
+        """Leave the file that agents look for; without it a job that starts now fails later."""
+        path = f"{self._run_dir}/{carried.ENDING}"
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            self._console.warning(f"worker: {path}: {error.strerror}: jobs may still start here")
 
     def _ours(self, name: str) -> list[int]:
         there = processes.attempts(self._run_dir)

@@ -186,8 +186,9 @@ def judge(prefix: bytes, lines: int) -> dict[str, int]:
 
 def judge_files(lines: int) -> bool:
     """Tell whether each rank's file has exactly what the rank wrote to stdout, in order."""
+    start = max(os.listdir(LOGS))  # each start of a job has a directory of its own
     for rank in range(8):
-        with open(f"{LOGS}/rank-{rank}.log", "rb") as file:
+        with open(f"{LOGS}/{start}/rank-{rank}.log", "rb") as file:
             written = [m for m in map(_TEXT.fullmatch, file.read().split(b"\n")) if m]
         if [int(m[2]) for m in written] != list(range(lines)):
             return False

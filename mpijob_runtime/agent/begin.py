@@ -6,6 +6,7 @@ Layer: effects (processes, files).
 from __future__ import annotations
 
 import os
+import resource
 
 from mpijob_runtime import carried, frames, processes
 from mpijob_runtime.agent.fence import fence
@@ -22,7 +23,7 @@ def main() -> None:
     hello = frames.parse_command(_read_line(0))
     attempt, grace = hello["attempt"], float(hello["grace_seconds"])
     run_dir = choose_run_dir(os.environ.get(carried.RUN_DIR))
-    os.makedirs(run_dir, mode=0o700, exist_ok=True)
+    _allow_descriptors()
     machine = describe_machine()
     answer: dict[str, object] = {
         "event": "hello",
@@ -33,9 +34,8 @@ def main() -> None:
         "machine": machine,
     }
     agent = Agent(attempt, run_dir, grace_seconds=grace, outgoing=outgoing, environ=os.environ)
-    refused = _reason_to_refuse(run_dir, attempt, hello, answer)
+    refused = _reason_to_refuse(run_dir, attempt, hello, answer) or _listen(agent, run_dir)
     if refused is None:
-        agent.listen()
         if hello.get("member") and machine["gpu_driver"]:
             agent.tell_gpus()
         if hello.get("links"):
@@ -60,6 +60,22 @@ def _reason_to_refuse(
     grace = float(hello["grace_seconds"])
     answer["ended"], newer = fence(attempt, keep, run_dir=run_dir, within_seconds=grace)
     return f"a newer attempt, {newer}, is at work here" if newer else None
+
+
+def _listen(agent: Agent, run_dir: str) -> str | None:
+    """Let ranks come; return why they cannot."""
+    try:
+        os.makedirs(run_dir, mode=0o700, exist_ok=True)
+        agent.listen()
+    except OSError as error:
+        return f"{run_dir}: cannot make the socket for ranks: {error.strerror}"
+    return None
+
+
+def _allow_descriptors() -> None:
+    """Raise the limit of open files: each rank takes three here."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _addresses(machine: dict[str, object]) -> list[str]:

@@ -52,6 +52,9 @@ class Child:
         ]
         try:
             self._pid = os.posix_spawn(argv[0], argv, environ, file_actions=actions)
+        except OSError:
+            os.close(self.descriptor)
+            raise
         finally:
             os.close(writing)
 

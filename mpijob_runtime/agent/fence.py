@@ -1,11 +1,14 @@
 """The fence: a host takes part in a new attempt only once nothing of an older one is left.
 
+Other jobs of our launcher are no leftovers. Those that began before us are named by the launcher,
+as far as they live; those that begin after us have newer ids, whenever they come to this host.
+
 Layer: effects (processes).
 """
 
 from __future__ import annotations
 
-from mpijob_runtime import processes
+from mpijob_runtime import carried, processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,19 +28,22 @@ def fence(
 
     Returns:
         How many processes were ended, and the id of a newer attempt of another launcher, if one
-        is at work here: then it is we who are left over.
+        is at work here: then it is we who are left over. Agents are not counted: one without
+        ranks is about to end by itself.
     """
     kept = {attempt, *keep}
     launcher = attempt.split("-")[1:2]
+    counted: set[int] = set()
 
     def older() -> list[int]:
-        return [p for p, found in processes.attempts(run_dir).items() if found not in kept]
+        there = processes.attempts(run_dir)
+        found = [pid for pid, its in there.items() if its < attempt and its not in kept]
+        counted.update(pid for pid in found if processes.name_of(pid) != carried.AGENT_NAME)
+        return found
 
     there = set(processes.attempts(run_dir).values())
-    newer = sorted(found for found in there - kept if found > attempt)
-    ours = [found for found in newer if found.split("-")[1:2] == launcher]
-    kept |= set(ours)
-    others = [found for found in newer if found not in ours]
-    if others:
-        return 0, others[-1]
-    return len(processes.end(older, within_seconds=within_seconds)), None
+    newer = [found for found in there if found > attempt and found.split("-")[1:2] != launcher]
+    if newer:
+        return 0, max(newer)
+    processes.end(older, within_seconds=within_seconds)
+    return len(counted), None

@@ -31,6 +31,7 @@ _IDLE_SECONDS = 3600.0
 _GOING_SECONDS = 1.0
 _LEFTOVER_SECONDS = 2.0
 FLUSH_SECONDS = 10.0
+_TROUBLE_SECONDS = 0.05
 _SILENT_SECONDS = 25.0
 """A launcher that says it is alive every few seconds and then does not for so long is gone.
 
@@ -84,6 +85,7 @@ class Agent:
         self._sample_at = float("inf")
         self._silent_at = float("inf")
         self._cut_off = False
+        self._troubles: set[str] = set()
         self._over = False
 
     def listen(self) -> None:
@@ -108,11 +110,28 @@ class Agent:
             for descriptor, _ in self._poll.poll(self._timeout() * 1000):
                 handler = self._handlers.get(descriptor)
                 if handler is not None:
-                    handler()
-            self._act_in_time()
+                    self._try(handler)
+            self._try(self._act_in_time)
         self._close()
 
     # -- the loop -------------------------------------------------------------------------------
+
+    def _try(self, step: Callable[..., object], *arguments: object) -> None:
+        """Do a step; what the system refuses is told, once each, and costs no more than the step.
+
+        Nobody but the agent can end the ranks here in time: it must not die of a file that cannot
+        be opened.
+        """
+        try:
+            step(*arguments)
+        except OSError as error:
+            self._tell_trouble(_words(error))
+            time.sleep(_TROUBLE_SECONDS)  # what caused it may still be there: do not spin
+
+    def _tell_trouble(self, words: str) -> None:
+        if words not in self._troubles:
+            self._troubles.add(words)
+            self.tell("trouble", what=words)
 
     def _register(self, descriptor: int, handler: Callable[[], object]) -> None:
         self._handlers[descriptor] = handler
@@ -203,7 +222,7 @@ class Agent:
         while (end := self._commands.find(b"\n")) >= 0:
             line = bytes(self._commands[:end])
             del self._commands[: end + 1]
-            self._obey(frames.parse_command(line))
+            self._try(self._obey, frames.parse_command(line))
 
     def _lose_launcher(self) -> None:
         """Nobody is there any more to say how this ends: end the ranks here."""
@@ -264,7 +283,12 @@ class Agent:
     def _start_child(self, argv: tuple[str, ...], on_end: Callable[[str], None]) -> None:
         told = {carried.ATTEMPT: self._attempt, carried.RUN_DIR: self._run_dir}
         environ = {**self._environ, **read_container_environ(self._run_dir), **told}
-        child = Child(argv, environ, on_end)
+        try:
+            child = Child(argv, environ, on_end)
+        except OSError as error:
+            self._tell_trouble(f"{argv[-1]}: cannot be started: {error.strerror}")
+            on_end("")
+            return
 
         def read() -> None:
             if child.read():
@@ -312,12 +336,16 @@ class Agent:
             wrapper.tell(carried.RELEASE)
 
     def _warn(self) -> None:
-        with open(carried.preemption_file(self._run_dir, self._attempt), "w", encoding="ascii"):
-            self._warning = True
+        self._warning = True
         self._warn_handlers()
 
     def _warn_handlers(self) -> None:
-        """Send SIGUSR1, once, to every program that has a handler for it by now."""
+        """Make the file for programs that poll; SIGUSR1, once, to all that handle it by now."""
+        path = carried.preemption_file(self._run_dir, self._attempt)
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666))
+        except OSError as error:  # tried again as long as ranks are there
+            self._tell_trouble(f"{_words(error)}; programs that poll for this file do not know yet")
         fresh = (pid for pid in self._programs() if pid not in self._warned)
         handlers = processes.handlers_of(_signal.SIGUSR1, fresh)
         processes.send(_signal.SIGUSR1, handlers)
@@ -464,3 +492,7 @@ class Agent:
         daemons = [processes.name_of(pid) for pid in stopped]
         known = ("orted", "prted", "mpirun", "prterun")
         self.tell("progress", ranks=ranks, stopped=[n for n in daemons if n in known])
+
+
+def _words(error: OSError) -> str:
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error)

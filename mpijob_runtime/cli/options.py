@@ -87,7 +87,8 @@ def output_options(command: F) -> F:
     log_dir = click.option(
         "--log-dir",
         metavar="DIR",
-        help="Write each rank's output to a file, too.  [default: $MPIJOB_LOG_DIR]",
+        help="Write each rank's output to a file, too: START/rank-N.log, START being the id of "
+        "this start, so that a retry touches no earlier log.  [default: $MPIJOB_LOG_DIR]",
     )
     return form(log_dir(command))
 

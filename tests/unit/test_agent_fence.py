@@ -1,5 +1,6 @@
 import os
 import subprocess
+import threading
 
 import pytest
 
@@ -70,6 +71,25 @@ def test_a_newer_job_of_this_launcher_that_we_do_not_know_yet_is_kept(start, run
     process = start("300-me-b")
     assert run_fence() == (0, None)
     assert process.poll() is None
+
+
+def test_a_newer_job_that_comes_while_we_fence_is_kept(start, run_fence):
+    """As long as something older still ends, we look again and again."""
+    slow = start("100-me-a", script="trap '' TERM; echo up; read forever")
+    late = []
+    timer = threading.Timer(0.3, lambda: late.append(start("300-me-b")))
+    timer.start()
+    assert run_fence(within_seconds=1.0) == (1, None)
+    timer.join()
+    assert slow.wait(5) == -9
+    assert late[0].poll() is None
+
+
+def test_an_agent_that_is_about_to_end_is_no_news(start, run_fence):
+    """The job before ours has finished; its agent has not gone yet."""
+    agent = start("100-me-a", script="printf mpijob-agent > /proc/$$/comm; echo up; read forever")
+    assert run_fence() == (0, None)
+    assert agent.wait(5)
 
 
 def test_a_newer_attempt_of_another_launcher_makes_us_the_leftover(start, run_fence):

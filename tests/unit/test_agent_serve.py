@@ -1,4 +1,5 @@
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -6,6 +7,8 @@ import time
 
 import pytest
 from ranks import modules_with
+
+from mpijob_runtime import frames
 
 READY = "echo ready; "
 FOR_EVER = "while :; do sleep 0.05; done"
@@ -383,3 +386,48 @@ def test_the_agent_imports_nothing_heavy():
     found = modules_with("mpijob_runtime.agent.begin")
     heavy = {"typing", "subprocess", "dataclasses", "logging", "paramiko", "psutil", "threading"}
     assert not heavy & found
+
+
+def test_a_warning_without_its_file_is_a_warning(go):
+    """Where no file can be made the agent says so, and does all else; later it makes the file."""
+    agent, _ = go((sys.executable, "-c", HANDLER.replace("sys.exit(3)", "pass")))
+    wait_for_output(agent, 0, b"ready")
+    os.rename(agent.run_dir, f"{agent.run_dir}.away")
+    agent.tell(do="warn")
+    assert "No such file or directory; programs that poll" in agent.event("trouble")["what"]
+    agent.event("warned", ranks=[0])
+    wait_for_output(agent, 0, b"saving")
+    os.rename(f"{agent.run_dir}.away", agent.run_dir)
+    wait_for(lambda: os.path.exists(f"{agent.run_dir}/preempted-{agent.attempt}"))
+    agent.tell(do="signal", number=9)
+    agent.event("exit")
+    assert [event["event"] for event in agent.events].count("trouble") == 1
+
+
+def test_what_the_system_refuses_does_not_end_the_agent(go):
+    """A command that fails is told; the next one, in the same packet, is obeyed."""
+    agent, ranks = go(sh("exec sleep 60"))
+    command = frames.format_command({"do": "signal", "number": 999})
+    agent.process.stdin.write(command + frames.format_command({"do": "signal", "number": 15}))
+    agent.event("trouble", what="[Errno 22] Invalid argument")
+    assert agent.event("exit")["signal"] == signal.SIGTERM
+    assert ranks[0].end()[0] == -signal.SIGTERM
+
+
+def test_a_full_run_directory_is_a_reason_to_refuse(start_agent, bare_environ):
+    """The host, the place and the cause, in place of an agent that is not there."""
+    with open(bare_environ["MPIJOB_RUN_DIR"], "w", encoding="ascii"):
+        refused = start_agent().event("hello")["refused"]
+    assert refused.endswith("cannot make the socket for ranks: File exists")
+
+
+def test_the_agent_may_open_as_many_files_as_the_host_lets(start_agent):
+    """Three for each rank: a soft limit of 1,024 would be met at 300."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+    try:
+        agent = start_agent()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    agent.event("hello")
+    assert resource.prlimit(agent.process.pid, resource.RLIMIT_NOFILE) == (hard, hard)

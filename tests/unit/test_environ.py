@@ -1,6 +1,12 @@
 import pytest
 
-from mpijob_runtime.environ import Paths, Variable, apply_environ, assemble_environ
+from mpijob_runtime.environ import (
+    Paths,
+    Variable,
+    apply_environ,
+    assemble_environ,
+    decide_for_attempt,
+)
 from mpijob_runtime.hosts import Host, Hostfile
 
 HOSTS = Hostfile((Host("w0.job", 2), Host("w1.job", 2)), "test")
@@ -112,6 +118,18 @@ def test_the_master_is_the_first_host(assemble):
     found = assemble({"MPIJOB_MASTER_PORT": "4000"})
     assert found["OMPI_MPIJOB_MASTER_ADDR"].value == "w0.job"
     assert found["OMPI_MPIJOB_MASTER_PORT"].value == "4000"
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [({}, "29503"), ({"MPIJOB_MASTER_PORT": "4000"}, "4000"), ({"MASTER_PORT": "4001"}, "4001")],
+    ids=["default", "setting", "torch's own"],
+)
+def test_jobs_beside_each_other_meet_at_different_ports(environ, expected, assemble):
+    """29500 for a job alone, the next that is free beside others; a user's own is left alone."""
+    found = decide_for_attempt(assemble(environ), "20260101T000000.000000-m-x", 3)
+    assert found["OMPI_MPIJOB_MASTER_PORT"].value == expected
+    assert found["OMPI_MPIJOB_ATTEMPT"].value == "20260101T000000.000000-m-x"
 
 
 def test_env_flags_are_carried_under_a_prefix_that_open_mpi_forwards(assemble):

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from mpijob_runtime.processes import descendants
+from mpijob_runtime.processes import descendants, name_of
 
 HOST = socket.gethostname()
 
@@ -16,10 +16,11 @@ HOST = socket.gethostname()
 class Launch:
     """A launcher in a process of its own, as a pod has it."""
 
-    def __init__(self, environ, *argv):
+    def __init__(self, environ, *argv, code=None):
         self.directory = environ["HOME"]
+        start = ("-c", code) if code else ("-m", "mpijob_runtime")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "mpijob_runtime", "launch", "--report", "report.json", *argv],
+            [sys.executable, *start, "launch", "--report", "report.json", *argv],
             env=environ,
             cwd=self.directory,
             stdin=subprocess.DEVNULL,
@@ -45,8 +46,8 @@ def launch(local_mpi):
     """Return a function that starts a launcher; what is left is killed at the end."""
     started = []
 
-    def start(*argv, environ=None):
-        started.append(Launch(local_mpi | (environ or {}), *argv))
+    def start(*argv, environ=None, code=None):
+        started.append(Launch(local_mpi | (environ or {}), *argv, code=code))
         return started[-1]
 
     yield start
@@ -250,7 +251,8 @@ def test_private_files_stay_private(launch, tmp_path):
     assert launch("--host", "localhost", "--", "true").end() == 0
     run = tmp_path / "run"
     assert run.stat().st_mode & 0o777 == 0o700
-    assert (run / "hostfile").read_text() == "localhost slots=1\n"
+    (hostfile,) = run.glob("hostfile-*")
+    assert hostfile.read_text() == "localhost slots=1\n"
     assert (run / "ssh_config").stat().st_mode & 0o777 == 0o600
 
 
@@ -341,12 +343,17 @@ def test_lines_of_ranks_are_not_mixed(launch):
 
 
 def test_each_rank_has_its_log_file(launch, tmp_path):
-    """--log-dir holds both streams of each rank, without prefixes."""
+    """--log-dir holds both streams of each rank, without prefixes, and each start by itself."""
     argv = ("--log-dir", str(tmp_path / "logs"), "--host", "localhost:2")
-    job = launch(*argv, "--", "sh", "-c", "echo out $RANK; sleep 0.1; echo err >&2")
-    assert job.end() == 0, job.stderr
-    found = {path.name: path.read_text() for path in (tmp_path / "logs").iterdir()}
-    assert found == {f"rank-{rank}.log": f"out {rank}\nerr\n" for rank in (0, 1)}
+    for _ in range(2):
+        job = launch(*argv, "--", "sh", "-c", "echo out $RANK; sleep 0.1; echo err >&2")
+        assert job.end() == 0, job.stderr
+        last = max((tmp_path / "logs").iterdir())
+        assert f"the ranks' logs: {last}" in job.stderr
+    for start in (tmp_path / "logs").iterdir():
+        found = {path.name: path.read_text() for path in start.iterdir()}
+        assert found == {f"rank-{rank}.log": f"out {rank}\nerr\n" for rank in (0, 1)}
+    assert len(list((tmp_path / "logs").iterdir())) == 2
 
 
 def test_ranks_of_a_killed_launcher_end_within_the_grace(launch, tmp_path, is_alive):
@@ -418,3 +425,30 @@ def test_a_log_directory_that_cannot_be_made_is_78(launch, tmp_path):
     assert job.end() == 78
     assert "--log-dir" in job.report["reason"]
     assert job.report["ranks_started"] == 0
+
+
+IMPATIENT = """
+import sys
+from mpijob_runtime import preemption, watch
+from mpijob_runtime.cli import main
+preemption._LEAVE_SECONDS = watch._FINISH_SECONDS = watch._CLOSE_SECONDS = 0.5
+sys.exit(main())
+"""
+
+
+def test_an_own_agent_that_hangs_does_not_hold_the_launcher(launch, is_alive):
+    """SIGSTOP to it: SIGTERM still ends the job, with an outcome, and leaves nothing behind."""
+    options = ("--grace", "1", "--host", "localhost:2")
+    job = launch(*options, "--", "sh", "-c", "echo up; exec sleep 60", code=IMPATIENT)
+    assert {job.process.stdout.readline() for _ in range(2)} == {
+        f"[{rank} localhost] up\n" for rank in (0, 1)
+    }
+    below = descendants(job.process.pid)
+    (agent,) = [pid for pid in below if name_of(pid) == "mpijob-agent"]
+    os.kill(agent, signal.SIGSTOP)
+    began = time.monotonic()
+    job.process.terminate()
+    assert job.end() == 75, job.stderr
+    assert time.monotonic() - began < 15
+    assert job.report["outcome"] == "preempted"
+    assert not any(map(is_alive, below))

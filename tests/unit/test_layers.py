@@ -46,7 +46,7 @@ LAYERS = (
         "container_environ",
     },
     {"horovodrun", "machine", "private_files", "attempts", "mpirun_errors", "rank", "rsh"},
-    {"environ", "mpirun", "outcome", "output", "agent", "supervise", "probes"},
+    {"environ", "mpirun", "outcome", "output", "rank_logs", "agent", "supervise", "probes"},
     {"ssh_files", "spread", "diagnose", "differences", "stacks", "report", "credentials"},
     {"binding", "gpu_differences", "nccl_log"},
     {"rank_environ"},

@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -173,6 +174,34 @@ def test_a_program_that_cannot_run_is_126(start_rank, tmp_path):
     code, errors = rank.end()
     assert code == 126
     assert f"rank 3 on {os.uname().nodename}: cannot run {script}: Permission denied" in errors
+
+
+def test_words_that_nobody_reads_do_not_change_the_code(start_rank, tmp_path):
+    """A stderr that is closed at the other end: 126 it stays."""
+    (tmp_path / "program").touch(mode=0o644)
+    rank = start_rank(str(tmp_path / "program"))
+    rank.process.stderr.close()
+    assert rank.process.wait(10) == 126
+    rank.process.stderr = None
+
+
+WITHOUT_PROCESSES = """
+import os
+def fork():
+    raise BlockingIOError(11, "Resource temporarily unavailable")
+os.fork = fork
+from mpijob_runtime.rank import main
+main()
+"""
+
+
+def test_a_limit_of_processes_is_said_as_such(start_rank):
+    """126 and why, to the agent as well: no traceback, no wrapper that vanished."""
+    code, errors = start_rank("true", code=WITHOUT_PROCESSES).end()
+    host = os.uname().nodename
+    assert code == 126
+    reason = "Resource temporarily unavailable"
+    assert re.fullmatch(rf"mpijob: rank 3 on {host}: cannot start \S+/true: {reason}\n", errors)
 
 
 def test_without_a_program_the_wrapper_says_so(start_rank):

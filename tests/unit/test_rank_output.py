@@ -18,8 +18,10 @@ def written(tmp_path):
     )
 
     def make(form="prefix", *, log_dir=None):
-        return RankOutput(form, log_dir and str(log_dir), descriptors=descriptors)
+        log_dir = log_dir and str(log_dir)
+        return RankOutput(form, log_dir, descriptors=descriptors, warn=make.warnings.append)
 
+    make.warnings = []
     make.out = (tmp_path / "out").read_bytes
     make.err = (tmp_path / "err").read_bytes
     yield make
@@ -203,13 +205,22 @@ def test_log_files_hold_each_ranks_own_bytes(written, tmp_path):
     }
 
 
-def test_log_files_of_an_earlier_attempt_are_replaced(written, tmp_path):
-    """A restarted job's logs are its own."""
-    (tmp_path / "rank-0.log").write_text("old and long\n")
-    output = written(log_dir=tmp_path)
-    output.write(0, "w0", 1, b"new\n")
+def test_a_full_stdout_is_said_once_and_counted(tmp_path):
+    """``mpirun … > /full/disk``: the job goes on, the other stream too."""
+    full, warnings = os.open("/dev/full", os.O_WRONLY), []
+    error = os.open(tmp_path / "err", os.O_WRONLY | os.O_CREAT)
+    output = RankOutput("plain", None, descriptors=(full, error), warn=warnings.append)
+    for _ in range(3):
+        output.write(0, "w0", 1, b"a\nb\n")
+    output.write(0, "w0", 2, b"c\n")
     output.close()
-    assert (tmp_path / "rank-0.log").read_text() == "new\n"
+    os.close(full)
+    os.close(error)
+    assert (tmp_path / "err").read_bytes() == b"c\n"
+    assert warnings == [
+        "stdout: cannot write the ranks' output: No space left on device; the job goes on",
+        "stdout: missing are 6 lines (12 bytes) of the ranks' output",
+    ]
 
 
 def test_a_log_directory_that_cannot_be_made_is_said_before_the_start(tmp_path):
@@ -224,7 +235,11 @@ def test_a_log_directory_that_goes_away_does_not_end_the_job(written, tmp_path):
     output = written(log_dir=tmp_path / "logs")
     (tmp_path / "logs").rmdir()
     output.write(0, "w0", 1, b"a\n")
+    output.close()
     assert written.out() == b"[0 w0] a\n"
+    said, counted = written.warnings
+    assert "rank-0.log: cannot write: No such file or directory" in said
+    assert counted == f"{tmp_path}/logs: missing are 1 line (2 bytes) of rank 0"
 
 
 def test_the_tail_is_the_last_and_bounded(written):

@@ -1,3 +1,5 @@
+import signal
+import subprocess
 import threading
 import time
 
@@ -183,3 +185,49 @@ def test_the_launchers_own_agent_is_a_child(bare_environ):
     watch.close()
     assert watch.stream.process.returncode == 0
     assert not any(thread.name == "watch-here" for thread in threading.enumerate())
+
+
+@pytest.fixture
+def own_agent(bare_environ, monkeypatch):
+    """Return a watch of the launcher's own agent, which is stopped before it says a word."""
+    for name in ("_TAKE_SECONDS", "_CLOSE_SECONDS"):
+        monkeypatch.setattr(f"mpijob_runtime.watch.{name}", 0.3)
+    stream = LocalStream("1-a", bare_environ["MPIJOB_RUN_DIR"], bare_environ)
+    stream.process.send_signal(signal.SIGSTOP)
+    watch = HostWatch("here", stream, None)
+    yield watch
+    watch.close()
+
+
+def test_an_own_agent_that_says_nothing_is_no_endless_wait(own_agent):
+    """As a host's agent is given up."""
+    with pytest.raises(HostRefusal, match="no word of the host's agent") as caught:
+        own_agent.greet(HELLO, timeout_seconds=0.3)
+    assert not caught.value.lasting
+    own_agent.close()
+    assert own_agent.stream.process.returncode == -signal.SIGKILL
+
+
+def test_an_own_agent_that_takes_nothing_does_not_hold_the_launcher(own_agent):
+    """The pipe is full: said to nobody, and at once from then on."""
+    began = time.monotonic()
+    for _ in range(20):
+        own_agent.tell(do="go", much="x" * 100_000)
+    assert time.monotonic() - began < 2
+    own_agent.close()
+
+
+def test_what_an_own_agent_that_hangs_has_not_ended_is_ended(own_agent, bare_environ):
+    """Nothing of the attempt is left, although nobody was there to end it."""
+    environ = bare_environ | {"OMPI_MPIJOB_ATTEMPT": "1-a"}
+    with subprocess.Popen(["sleep", "60"], env=environ) as left:
+        own_agent.close()
+        assert left.wait(5) == -signal.SIGTERM
+
+
+def test_an_own_agent_that_was_killed_is_worth_another_try(own_agent):
+    """It is there: the kernel's lack of memory, or somebody, has ended it."""
+    own_agent.stream.process.kill()
+    with pytest.raises(HostRefusal, match="ended by SIGKILL") as caught:
+        own_agent.greet(HELLO, timeout_seconds=5)
+    assert not caught.value.lasting

@@ -121,3 +121,15 @@ def test_without_an_idle_time_a_worker_stays(make_host):
     host.at(1)
     host.agents = []
     assert not host.at(1e6)
+
+
+def test_a_mark_that_cannot_be_made_keeps_nobody_from_ending(make_host, tmp_path):
+    """A full memory disk at the moment of preemption: said, and the ranks have their grace."""
+    host = make_host()
+    tmp_path.rmdir()
+    host.agents = [7]
+    assert host.watch.on_signal(signal.SIGTERM) == 21.0
+    assert host.sent == [("SIGUSR1", [7])]
+    assert "ending: No such file or directory: jobs may still start here" in host.said.getvalue()
+    host.agents = []
+    assert host.at(1)

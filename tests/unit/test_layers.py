@@ -25,6 +25,7 @@ LAYERS = (
         "masking",
         "cpu_lists",
         "fact_json",
+        "values",
     },
     {"training"},
     {
@@ -97,6 +98,7 @@ PURE = {
     "stacks",
     "training.learning_rate",
     "training.param_groups",
+    "values",
 }
 EFFECTS = {"os", "subprocess", "time", "socket", "threading", "pathlib", "shutil", "tempfile"}
 

@@ -8,7 +8,7 @@ import click
 
 from mpijob_runtime.console import Console, Level
 from mpijob_runtime.operators import HOSTFILE
-from mpijob_runtime.settings import FORMS, STALL_ACTIONS, Flags, Settings, read_log_format
+from mpijob_runtime.settings import FORMS, STALL_ACTIONS, Flags, Settings
 from mpijob_runtime.values import TIME_WANTED, parse_seconds
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -71,7 +71,8 @@ def wait_options(command: F) -> F:
         "timeout_seconds",
         type=Time(0),
         metavar="TIME",
-        help="Time for all hosts to accept a login: seconds, or as 10m.  [default: $MPIJOB_TIMEOUT, else 600]",
+        help="Time for all hosts to accept a login, as 90 (seconds) or 10m.  "
+        "[default: $MPIJOB_TIMEOUT, else 600]",
     )(command)
 
 
@@ -138,11 +139,6 @@ def read_settings(flags: Flags) -> Settings:
     """Return the settings of this process: flags over its environment."""
     exists = os.path.exists(HOSTFILE)
     return Settings.from_environ(os.environ, flags=flags, hostfile_exists=exists)
-
-
-def complain(message: str) -> None:
-    """Say why a command ends, in the form that the environment asks for."""
-    Console(log_format=read_log_format(os.environ)).error(message)
 
 
 def make_console(settings: Settings, *, quiet: bool, verbose: bool) -> Console:

@@ -78,9 +78,9 @@ def _options(arguments: Sequence[str]) -> Iterator[tuple[str, tuple[str, str]]]:
 
 def _asks(parameter: str, value: str) -> bool:
     """Tell whether an MCA parameter with this value lets a job go on."""
-    return (parameter in _WHEN_ON and not _is_off(value)) or (
-        parameter in _WHEN_OFF and _is_off(value)
-    )
+    if not value:
+        return False
+    return parameter in (_WHEN_OFF if _is_off(value) else _WHEN_ON)
 
 
 def _directs(text: str) -> bool:

@@ -97,7 +97,8 @@ def _run(start: Start, signals: "_EndingSignals", began: float) -> Outcome:
         waited = time.monotonic() - began
         return run.run(crew, waited_seconds=waited, when_watching=signals.ignore)
     except BaseException as error:
-        run.abort()
+        with suppress(Exception):  # the first bug is the one to tell
+            run.abort()
         if isinstance(error, Exception) and run.ranks_started:
             return run.outcome_without_diagnosis(error)
         raise

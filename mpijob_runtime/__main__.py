@@ -1,16 +1,14 @@
 """``mpijob-runtime`` and ``python -m mpijob_runtime``."""
 
+import os
 import sys
 
-from mpijob_runtime.early import end_at_signals
+from mpijob_runtime import early
 
 
 def run() -> None:
     """Run the command line, signals taken care of before anything slow is imported."""
-    end_at_signals()
-    from mpijob_runtime.cli import main
-
-    sys.exit(main())
+    early.run("mpijob_runtime.cli", "main", early.command_outlets(sys.argv[1:], os.environ))
 
 
 if __name__ == "__main__":

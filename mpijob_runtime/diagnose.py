@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from mpijob_runtime.errors import MpiJobError
 from mpijob_runtime.hosts import short_name
 from mpijob_runtime.last_words import explain_last_words, lost_a_peer
 from mpijob_runtime.outcome import FirstFailure, Outcome, Result, count, describe_exit, format_ranks
@@ -34,8 +35,11 @@ _LOST_PEER_SECONDS = 1.0
 
 
 StopKind = Literal[
-    "misplaced", "missing program", "lost host", "host ending", "hung", "stalled", "slow end"
+    "misplaced", "missing program", "lost host", "host ending", "hung", "stalled", "slow end", "bug"
 ]
+
+_BEFORE_SIGNALS = ("misplaced", "missing program", "bug")
+"""Reasons that hold even if the launcher is told to end afterwards: a retry meets them again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +123,7 @@ def _spread(seen: Observation) -> str:
 
 
 def _verdict(seen: Observation, failure: FirstFailure | None) -> tuple[Result, int, str]:
-    if seen.signals and not (seen.stop and seen.stop.kind in ("misplaced", "missing program")):
+    if seen.signals and not (seen.stop and seen.stop.kind in _BEFORE_SIGNALS):
         return _ended_from_outside(seen.signals[0])
     stopped = _stopped(seen.stop) if seen.stop is not None else None
     if stopped is not None:
@@ -172,8 +176,9 @@ def _stopped(stop: Stop) -> tuple[Result, int, str] | None:
             return "preempted", TRY_AGAIN_CODE, reason
         case "hung":
             return "failed", TRY_AGAIN_CODE, f"mpirun hung: {stop.detail}"
-        case "stalled":
-            return "failed", TRY_AGAIN_CODE, stop.detail
+        case "stalled" | "bug":
+            code = TRY_AGAIN_CODE if stop.kind == "stalled" else MpiJobError.exit_code
+            return "failed", code, stop.detail
     return None
 
 

@@ -17,6 +17,7 @@ error but an outcome: see diagnose.py for 75, 76 and 130.
 Layer: bottom; imports nothing of ours.
 """
 
+import errno
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -143,8 +144,21 @@ class ProgramNotFoundError(MpiJobError):
     exit_code = 127
 
 
-def describe_bug(error: Exception) -> str:
+def describe_bug(error: BaseException) -> str:
     """Return what to say of an exception that nobody expected: what, and where it was raised."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"{frame.filename}:{frame.lineno} in {frame.name}"
+    frames = traceback.extract_tb(error.__traceback__)[-1:]
+    where = "".join(f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in frames)
     return f"a bug of ours: {type(error).__name__}: {error}\n  at {where}; please report it"
+
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+
+
+def explain_error(error: BaseException) -> tuple[int, str]:
+    """Return the exit code and the reason for what ended a program, expected or not."""
+    if isinstance(error, MpiJobError):
+        return error.exit_code, str(error)
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        where = error.filename or "stdout"
+        return ConfigurationError.exit_code, f"{where}: cannot write: {error.strerror}"
+    return MpiJobError.exit_code, describe_bug(error)

@@ -7,6 +7,8 @@ Layer: effects (Horovod's parser prints and exits for ``--help`` and wrong flags
 and settings.
 """
 
+import contextlib
+import io
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -67,9 +69,17 @@ def parse_horovodrun(arguments: Sequence[str]) -> HorovodLine:
 
     sys.argv = ["horovodrun", *arguments]  # where Horovod's parser looks
     tuned: dict[str, str] = {}
+    said = io.StringIO()
     try:
-        line = launch.parse_args()
+        with contextlib.redirect_stderr(said):
+            line = launch.parse_args()
+        sys.stderr.write(said.getvalue())
         config_parser.set_env_from_args(tuned, line)
+    except SystemExit as end:  # argparse's way to refuse, and to end after --help
+        if not end.code:
+            raise
+        words = said.getvalue().strip().splitlines() or ["wrong arguments"]
+        raise UsageError(words[-1], remedy="horovodrun --help") from end
     except Exception as error:  # a value or the configuration file, whatever YAML says
         raise UsageError(f"horovodrun: {error}") from error
     _refuse(line)

@@ -6,14 +6,14 @@ Layer: effects; puts the other modules together.
 import signal
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from types import FrameType
 
 from mpijob_runtime.attempts import RunningAttempt
 from mpijob_runtime.console import Console
 from mpijob_runtime.crew import Start, check_crew, join_all, join_here, write_files
 from mpijob_runtime.diagnose import INTERRUPTED_CODE, TRY_AGAIN_CODE
-from mpijob_runtime.errors import MpiJobError, describe_bug
+from mpijob_runtime.errors import explain_error
 from mpijob_runtime.facts import Facts
 from mpijob_runtime.hosts import Hostfile, missing_hostfile, parse_host_list, parse_hostfile
 from mpijob_runtime.outcome import Outcome, count
@@ -27,8 +27,8 @@ from mpijob_runtime.settings import Settings
 _LARGEST_HOSTFILE_BYTES = 64 * 1024 * 1024
 
 
-class EndedBySignalError(Exception):
-    """An ending signal came before mpirun was started."""
+class EndedBySignalError(BaseException):
+    """An ending signal came before mpirun was under watch; like Ctrl-C it is nobody's to catch."""
 
     def __init__(self, number: signal.Signals) -> None:
         super().__init__(number.name)
@@ -73,14 +73,12 @@ def _launch(
         write_files(plan)
         with closing(RunningAttempt(plan.paths.run_dir)) as attempt:
             return _run(Start(settings, plan, facts, attempt, console), signals, began)
-    except MpiJobError as error:
-        return _not_started(error.exit_code, str(error), began)
     except EndedBySignalError as error:
         code = INTERRUPTED_CODE if error.number == signal.SIGINT else TRY_AGAIN_CODE
         reason = f"the launcher got {error.number.name} before the job started"
         return _not_started(code, reason, began)
     except Exception as error:  # noqa: BLE001 - a bug of ours, too, leaves an outcome
-        return _not_started(MpiJobError.exit_code, describe_bug(error), began)
+        return _not_started(*explain_error(error), began)
 
 
 def _run(start: Start, signals: "_EndingSignals", began: float) -> Outcome:
@@ -98,12 +96,16 @@ def _run(start: Start, signals: "_EndingSignals", began: float) -> Outcome:
         check_crew(crew, start.plan, start.settings, start.console)
         waited = time.monotonic() - began
         return run.run(crew, waited_seconds=waited, when_watching=signals.ignore)
-    except BaseException:
-        run.abort()
+    except BaseException as error:
+        with suppress(Exception):  # the first bug is the one to tell
+            run.abort()
+        if isinstance(error, Exception) and run.ranks_started:
+            return run.outcome_without_diagnosis(error)
         raise
     finally:
         for watch in crew:
-            watch.close()
+            with suppress(OSError):
+                watch.close()
 
 
 def _not_started(exit_code: int, reason: str, began: float) -> Outcome:
@@ -171,7 +173,8 @@ class _EndingSignals:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._former.items():
+        """Give the signals back, unless they are to change nothing any more."""
+        for number, handler in () if self._ignored else self._former.items():
             signal.signal(number, handler)
 
     def ignore(self) -> None:

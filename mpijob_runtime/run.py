@@ -1,7 +1,7 @@
 """mpirun under watch: from its start to what came of it.
 
-Layer: effects (threads, clock); imports daemons, diagnose, differences, output, plan, spread,
-supervise, watch.
+Layer: effects (threads, clock); imports bug_guard, daemons, diagnose, differences, keep_going,
+output, plan, spread, supervise, watch.
 """
 
 import signal
@@ -11,14 +11,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from mpijob_runtime.attempts import RunningAttempt
+from mpijob_runtime.bug_guard import BugGuard
 from mpijob_runtime.console import Console
 from mpijob_runtime.daemons import DaemonStarter
 from mpijob_runtime.diagnose import Observation, Stop, StopKind, diagnose
 from mpijob_runtime.differences import find_differences, format_differences
 from mpijob_runtime.environ import apply_environ, decide_for_attempt
-from mpijob_runtime.errors import ConfigurationError
+from mpijob_runtime.errors import ConfigurationError, MpiJobError, describe_bug
 from mpijob_runtime.gate import Gate
 from mpijob_runtime.hosts import short_name
+from mpijob_runtime.keep_going import keeps_going
 from mpijob_runtime.mpirun_errors import MpirunErrors
 from mpijob_runtime.nccl_watch import NcclWatch
 from mpijob_runtime.outcome import Outcome, count, format_ranks
@@ -46,8 +48,6 @@ _AFTER_END_SECONDS = 30.0
 
 _LAST_SECONDS = 5.0
 """How long mpirun has to end after its SIGTERM; the ranks have had their grace before."""
-
-_KEEP_GOING = ("abort_on_non_zero", "error_non_zero_exit", "continuous", "recover", "notifyerrors")
 
 
 @dataclass(slots=True)
@@ -91,9 +91,12 @@ class Run(Companion):
         self._stop: Stop | None = None
         self._end_at: float | None = None
         self._alive_at = 0.0
+        self._met_bug = False
+        self._guard = BugGuard(self._note_bug)
         planned = {h.name: h.slots for h in plan.hosts.hosts}
         verbatim = None if plan.world_size is not None else plan.argv[1:]
         judgement = choose_judgement(settings.environ, verbatim)
+        self._keeps_going = keeps_going(verbatim or (), settings.environ)
         self._placement = Placement(planned, aliases=plan.aliases, judgement=judgement)
         self._output = _open_output(settings, attempt.id, console)
         self._preemption = Preemption(self._watches, settings.grace_seconds, console)
@@ -152,26 +155,55 @@ class Run(Companion):
         """
         self._began = time.monotonic()
         self._watches += watches
+        with self._guard.of_threads():
+            with self._guard, self._lock:
+                self._begin_gate(watches)
+            for watch in watches:
+                watch.follow(self._on_event, self._on_output, self._on_lost)
+            self._daemons.complete()
+            try:
+                ending = self._supervisor.run(when_watching=when_watching)
+            finally:
+                self._daemons.close()
+            ran = time.monotonic() - self._began
+            return self._conclude(ending, {"wait": waited_seconds, "run": ran})
+
+    @property
+    def ranks_started(self) -> int:
+        """How many ranks are known to have started."""
+        return len(self._seen.starts)
+
+    def outcome_without_diagnosis(self, error: Exception) -> Outcome:
+        """Return what was seen of a job whose end a bug of ours has kept from being explained."""
         with self._lock:
-            members = [watch for watch in watches if watch.host in self._placement.planned]
-            self._gate.begin(watches, members=members if self._plan.recorded else ())
-            if not self._plan.recorded:
-                self._gate.open()
-        for watch in watches:
-            watch.follow(self._on_event, self._on_output, self._on_lost)
-        self._daemons.complete()
-        try:
-            ending = self._supervisor.run(when_watching=when_watching)
-        finally:
-            self._daemons.close()
-        ran = time.monotonic() - self._began
+            told = (start.world_size for start in self._seen.starts.values())
+            return Outcome(
+                "failed",
+                MpiJobError.exit_code,
+                describe_bug(error),
+                ranks_started=self.ranks_started,
+                world_size=self._plan.world_size or max(told, default=None),
+                hosts=self._placement.hosts,
+                spread=self._seen.proof or "unproved: not all ranks were seen",
+                phases_seconds={"run": time.monotonic() - self._began},
+            )
+
+    def _begin_gate(self, watches: Sequence[HostWatch]) -> None:
+        members = [watch for watch in watches if watch.host in self._placement.planned]
+        self._gate.begin(watches, members=members if self._plan.recorded else ())
+        if not self._plan.recorded:
+            self._gate.open()
+
+    def _conclude(self, ending: Ending, phases_seconds: Mapping[str, float]) -> Outcome:
+        """Let the hosts finish, and say what came of it."""
         if ending.leftovers:
             self._console.debug(f"ended {len(ending.leftovers)} processes that outlived mpirun")
-        silent = finish(self._watches)
-        self._errors.close()
-        self._output.close()
+        silent: list[str] = []
+        with self._guard:
+            silent = finish(self._watches)
+            self._errors.close()
+            self._output.close()
         with self._lock:
-            lost = list(dict.fromkeys([*self._seen.lost, *silent]))
             outcome = diagnose(
                 Observation(
                     mpirun_code=ending.exit_code,
@@ -183,10 +215,10 @@ class Run(Companion):
                     recorded=self._plan.recorded,
                     proof=self._seen.proof,
                     stop=self._stop,
-                    lost_hosts=lost,
+                    lost_hosts=list(dict.fromkeys([*self._seen.lost, *silent])),
                     last_words={rank: self._output.tail(rank) for rank in self._failed_ranks()},
                     mpirun_said=self._errors.tail,
-                    phases_seconds={"wait": waited_seconds, "run": ran},
+                    phases_seconds=phases_seconds,
                     opened_seconds=self._opened_seconds(),
                 )
             )
@@ -217,10 +249,15 @@ class Run(Companion):
     # -- what is told ---------------------------------------------------------------------------
 
     def _on_output(self, rank: int, host: str, stream: int, data: bytes) -> None:
-        self._nccl.read(rank, data)
-        self._output.write(rank, host, stream, data)
+        with self._guard:
+            self._nccl.read(rank, data)
+            self._output.write(rank, host, stream, data)
 
     def _on_event(self, host: str, event: Mapping[str, object]) -> None:
+        with self._guard:
+            self._take_event(host, event)
+
+    def _take_event(self, host: str, event: Mapping[str, object]) -> None:
         match event.get("event"):
             case "start" | "exit" | "vanished":
                 record = parse_record(event, host)
@@ -323,7 +360,7 @@ class Run(Companion):
             )
 
     def _on_lost(self, host: str) -> None:
-        with self._lock:
+        with self._guard, self._lock:
             self._seen.lost.append(host)
             on_it = {r for r, start in self._seen.starts.items() if start.host == host}
             if on_it and not on_it - self._seen.ends.keys():
@@ -333,6 +370,18 @@ class Run(Companion):
             if not self._is_ending():
                 self._end_at = time.monotonic() + _SELF_SECONDS
                 self._end("lost host", f"lost {short_name(host)}: ending the job", host)
+
+    def _note_bug(self, error: Exception) -> None:
+        """End the job for a bug of ours, unless it ends already; the first one is said."""
+        with self._lock:
+            if self._met_bug:
+                return
+            self._met_bug = True
+            words = describe_bug(error)
+            if self._is_ending():
+                self._console.error(words)
+            else:
+                self._end("bug", words, words)
 
     def _is_ending(self) -> bool:
         return self._stop is not None or self._supervisor.stopping
@@ -360,6 +409,11 @@ class Run(Companion):
 
     def on_signal(self, number: signal.Signals) -> float:
         """Tell the ranks before mpirun, whose own SIGTERM becomes SIGKILL within a second."""
+        with self._guard:
+            return self._warn_ranks(number)
+        return 0.0
+
+    def _warn_ranks(self, number: signal.Signals) -> float:
         grace = self._settings.grace_seconds
         self._console.warning(f"got {number.name}: ending the job within {grace:.0f} s")
         with self._lock:
@@ -372,22 +426,25 @@ class Run(Companion):
 
     def on_tick(self) -> bool:
         """Keep the deadlines, and return whether it is mpirun's time to end."""
-        with self._lock:
-            now = time.monotonic()
-            self._say_alive(now)
-            self._gate.act(now)
-            if self._gate.opened_at is not None:
-                self._nccl.act(now - self._gate.opened_at)
-            due = self._preemption.act(now) or self._stall_is_due(now)
-            if due or (self._end_at is not None and now >= self._end_at):
-                return True
-            if self._is_ending():
-                return False
-            if self._start_is_overdue(now):
-                self._end("hung", *self._hung())
-            elif self._end_is_overdue(now):
-                self._end("slow end", "mpirun does not end by itself: ending it", "")
+        with self._guard, self._lock:
+            return self._is_due(time.monotonic())
+        return True
+
+    def _is_due(self, now: float) -> bool:
+        self._say_alive(now)
+        self._gate.act(now)
+        if self._gate.opened_at is not None:
+            self._nccl.act(now - self._gate.opened_at)
+        due = self._preemption.act(now) or self._stall_is_due(now)
+        if due or (self._end_at is not None and now >= self._end_at):
+            return True
+        if self._is_ending():
             return False
+        if self._start_is_overdue(now):
+            self._end("hung", *self._hung())
+        elif self._end_is_overdue(now):
+            self._end("slow end", "mpirun does not end by itself: ending it", "")
+        return False
 
     def _say_alive(self, now: float) -> None:
         """Let hosts that are cut off from us know it by our silence, and end their ranks."""
@@ -431,8 +488,7 @@ class Run(Companion):
         seen = self._seen
         if seen.ended_at is not None and len(seen.ends) == len(seen.starts):
             return now - seen.ended_at > _AFTER_END_SECONDS
-        words = [*self._plan.argv, *self._settings.environ]
-        if seen.failed_at is None or any(k in word for word in words for k in _KEEP_GOING):
+        if seen.failed_at is None or self._keeps_going:
             return False
         return now - seen.failed_at > _AFTER_FAILURE_SECONDS
 

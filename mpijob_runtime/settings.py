@@ -3,10 +3,9 @@
 ``Settings.from_environ`` is the only reader of environment variables of the launcher and the
 worker. Precedence: flag > ``MPIJOB_…`` variable > operator > default.
 
-Layer: pure; imports errors and operators.
+Layer: pure; imports carried, errors, masking, operators, values.
 """
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from mpijob_runtime.carried import INSIDE
 from mpijob_runtime.errors import UsageError
 from mpijob_runtime.masking import is_secret
 from mpijob_runtime.operators import VOLCANO_HOSTS, Operator, recognise_operator
+from mpijob_runtime.values import SWITCH_WANTED, TIME_WANTED, parse_seconds, parse_switch
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ VARIABLES = (
         "MPIJOB_HOSTFILE", "the operator's, /etc/mpi/hostfile", "Hosts of the job.", "--hostfile"
     ),
     SettingVariable(
-        "MPIJOB_TIMEOUT", "600", "Seconds that all hosts have to accept an ssh login.", "--timeout"
+        "MPIJOB_TIMEOUT", "600", "Time for all hosts to accept an ssh login: 600, 10m.", "--timeout"
     ),
     SettingVariable(
         "MPIJOB_START_TIMEOUT",
@@ -150,7 +150,6 @@ _LARGEST_PORT = 65535
 _PORT_DIGITS = 5
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9._/-]*")
 _HOST_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,252}")
-_LONGEST_SECONDS = 30 * 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,7 +304,7 @@ class Settings:
             stall_action=read.choice("MPIJOB_STALL_ACTION", STALL_ACTIONS, flags.stall_action),
             idle_timeout_seconds=read.seconds("MPIJOB_WORKER_IDLE_TIMEOUT", 0.0, None),
             distinct_nodes=flags.distinct_nodes
-            or read.choice("MPIJOB_DISTINCT_NODES", ("off", "on")) == "on",
+            or read.switch("MPIJOB_DISTINCT_NODES", default=False),
             termination_log=read.text("MPIJOB_TERMINATION_LOG") or "/dev/termination-log",
             ssh_port=read.port("MPIJOB_SSH_PORT", _SSH_PORT),
             ssh_dir=read.text("MPIJOB_SSH_DIR"),
@@ -315,7 +314,7 @@ class Settings:
             mpirun=read.text("MPIJOB_MPIRUN"),
             master_port=read.port("MPIJOB_MASTER_PORT", _MASTER_PORT),
             log_format=read.choice("MPIJOB_LOG_FORMAT", ("text", "json")),
-            shim=read.choice("MPIJOB_SHIM", ("on", "off")) == "on",
+            shim=read.switch("MPIJOB_SHIM", default=True),
             inside=INSIDE in environ,
             temporary=environ.get("TMPDIR") or "/tmp",  # noqa: S108 - POSIX's default
         )
@@ -354,12 +353,18 @@ class _Reader:
         text = self._environ.get(name) if flag is None else str(flag)
         if not text:
             return default
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not 0 <= value <= _LONGEST_SECONDS:
-            raise self._wrong(name, text, f"seconds from 0 to {_LONGEST_SECONDS:.0f}")
+        value = parse_seconds(text)
+        if value is None:
+            raise self._wrong(name, text, TIME_WANTED)
+        return value
+
+    def switch(self, name: str, *, default: bool) -> bool:
+        text = self._environ.get(name)
+        if not text:
+            return default
+        value = parse_switch(text)
+        if value is None:
+            raise self._wrong(name, text, SWITCH_WANTED)
         return value
 
     def port(self, name: str, default: int) -> int:

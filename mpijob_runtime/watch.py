@@ -196,16 +196,20 @@ class HostWatch:
         on_output: Callable[[int, str, int, bytes], None],
         on_lost: Callable[[str], None],
     ) -> None:
-        """Take what the agent sends, in a thread of its own, until its end."""
+        """Take what the agent sends, in a thread of its own, until its end.
+
+        A bug in here or in what is called ends the thread, and does not mean that a host is lost:
+        it goes to ``threading.excepthook``.
+        """
 
         def work() -> None:
             try:
                 self._take(on_event, on_output)
+                self.lost = not self._finished.is_set()
             finally:
-                if not self._finished.is_set():
-                    self.lost = True
-                    self._finished.set()
-                    on_lost(self.host)
+                self._finished.set()
+            if self.lost:
+                on_lost(self.host)
 
         threading.Thread(target=work, daemon=True, name=f"watch-{self.host}").start()
 

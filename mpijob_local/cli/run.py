@@ -16,6 +16,7 @@ from mpijob_local.rates import UNLIMITED, network_rates
 from mpijob_local.run import RunOptions, Workplace, run_job
 from mpijob_local.settings import LocalSettings
 from mpijob_local.validation import remarks
+from mpijob_runtime.cli.options import Time
 
 # Far more than pods have; each is a bridge and, per pod, a pair of interfaces.
 _MOST_NETWORKS = 8
@@ -84,9 +85,9 @@ the MPIJob is deleted.
 @click.option("--keep", is_flag=True, help="Leave pods as cleanPodPolicy says; see ps and down.")
 @click.option(
     "--timeout",
-    type=click.FloatRange(0, min_open=True),
-    metavar="SECONDS",
-    help="End the run after this time, with exit code 124.",
+    type=Time(0, min_open=True),
+    metavar="TIME",
+    help="End the run after this time (seconds, or as 10m), with exit code 124.",
 )
 @click.option(
     "--backoff-seconds",

@@ -1,9 +1,13 @@
 """The command line ``mpijob-runtime``: one file per subcommand, imported when it is called."""
 
+import os
+import sys
+
 import click
 
 from mpijob_runtime import __version__
 from mpijob_runtime.cli.groups import LazyGroup, run_group
+from mpijob_runtime.early import command_outlets
 
 COMMANDS = (
     "launch",
@@ -39,4 +43,6 @@ def group() -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
-    return run_group(group, argv, name="mpijob-runtime")
+    words = sys.argv[1:] if argv is None else argv
+    outlets = command_outlets(words, os.environ)
+    return run_group(group, words, name="mpijob-runtime", outlets=outlets)

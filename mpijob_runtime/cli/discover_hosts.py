@@ -5,7 +5,7 @@ import socket
 
 import click
 
-from mpijob_runtime.cli.options import json_option, read_settings
+from mpijob_runtime.cli.options import Time, json_option, read_settings
 from mpijob_runtime.host_formats import format_discovered_hosts
 from mpijob_runtime.operators import DISCOVER_HOSTS
 from mpijob_runtime.plan import hosts_to_json
@@ -22,10 +22,10 @@ from mpijob_runtime.settings import Flags
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(0, min_open=True),
+    type=Time(0, min_open=True),
     default=5.0,
     show_default=True,
-    metavar="SECONDS",
+    metavar="TIME",
     help="Time for the script, and once more for all logins together.",
 )
 @json_option

@@ -1,19 +1,16 @@
 """A group of subcommands that are imported when they are called, and how all of them end."""
 
-import errno
 import importlib
 import os
-import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import click
 
-from mpijob_runtime.cli.options import complain
-from mpijob_runtime.errors import ConfigurationError, MpiJobError, UsageError, describe_bug
-
-INTERRUPTED = 130
-_BROKEN_PIPE = 141
+from mpijob_runtime.early import NOWHERE, Outlets
+from mpijob_runtime.errors import UsageError
+from mpijob_runtime.outermost import INTERRUPTED, run_program
 
 
 class LazyGroup(click.Group):
@@ -43,41 +40,18 @@ class LazyGroup(click.Group):
         return command
 
 
-def run_group(group: click.Group, argv: list[str] | None, *, name: str) -> int:
+def run_group(
+    group: click.Group, argv: list[str] | None, *, name: str, outlets: Outlets = NOWHERE
+) -> int:
     """Run a command line and return the exit code; errors are words, never tracebacks.
 
     Args:
         group: the commands.
         argv: the arguments, or None for the process's own.
         name: of the program.
+        outlets: where somebody looks for what came of it.
     """
-    try:
-        return _run(group, argv, name)
-    except MpiJobError as error:
-        complain(str(error))
-        return error.exit_code
-    except BrokenPipeError:
-        drop_stdout()
-        return _BROKEN_PIPE
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            complain(describe_bug(error))
-            return MpiJobError.exit_code
-        drop_stdout()
-        complain(f"{error.filename or 'stdout'}: cannot write: {error.strerror}")
-        return ConfigurationError.exit_code
-    except Exception as error:  # noqa: BLE001 - the one place that turns a bug into words
-        complain(describe_bug(error))
-        return MpiJobError.exit_code
-
-
-def drop_stdout() -> None:
-    """Let nothing more be written to a stdout that takes no more, not even at the end.
-
-    As the Python documentation has it (signal, Note on SIGPIPE).
-    """
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+    return run_program(partial(_run, group, argv, name), os.environ, outlets)
 
 
 def _run(group: click.Group, argv: list[str] | None, name: str) -> int:
@@ -89,8 +63,9 @@ def _run(group: click.Group, argv: list[str] | None, name: str) -> int:
     except click.Abort:
         return INTERRUPTED
     except click.ClickException as error:
-        error.show()
-        return UsageError.exit_code
+        where: click.Context | None = getattr(error, "ctx", None)
+        remedy = f"{where.command_path} --help" if where else ""
+        raise UsageError(error.format_message(), remedy=remedy) from error
     except SystemExit as error:  # click and rich end so if nobody reads stdout any more
         raise BrokenPipeError from error
     return result if isinstance(result, int) else 0

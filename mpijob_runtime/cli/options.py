@@ -8,11 +8,25 @@ import click
 
 from mpijob_runtime.console import Console, Level
 from mpijob_runtime.operators import HOSTFILE
-from mpijob_runtime.settings import FORMS, STALL_ACTIONS, Flags, Settings, read_log_format
+from mpijob_runtime.settings import FORMS, STALL_ACTIONS, Flags, Settings
+from mpijob_runtime.values import TIME_WANTED, parse_seconds
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 PROGRAM_SETTINGS = {"ignore_unknown_options": False, "allow_interspersed_args": False}
+
+
+class Time(click.FloatRange):
+    """A time in seconds, or with units: ``90``, ``10m``, ``1h30m``."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return seconds."""
+        seconds = parse_seconds(str(value))
+        if seconds is None:
+            self.fail(f"found {str(value)[:40]!r}, wanted {TIME_WANTED}", param, ctx)
+        return float(super().convert(seconds, param, ctx))
 
 
 def host_options(command: F) -> F:
@@ -55,9 +69,10 @@ def wait_options(command: F) -> F:
     return click.option(
         "--timeout",
         "timeout_seconds",
-        type=float,
-        metavar="SECONDS",
-        help="Time for all hosts to accept a login.  [default: $MPIJOB_TIMEOUT, else 600]",
+        type=Time(0),
+        metavar="TIME",
+        help="Time for all hosts to accept a login, as 90 (seconds) or 10m.  "
+        "[default: $MPIJOB_TIMEOUT, else 600]",
     )(command)
 
 
@@ -66,8 +81,8 @@ def ending_options(command: F) -> F:
     grace = click.option(
         "--grace",
         "grace_seconds",
-        type=float,
-        metavar="SECONDS",
+        type=Time(0),
+        metavar="TIME",
         help="Time for ranks to end after SIGTERM.  [default: $MPIJOB_GRACE, else 20]",
     )
     report = click.option(
@@ -98,8 +113,8 @@ def stall_options(command: F) -> F:
     timeout = click.option(
         "--stall-timeout",
         "stall_timeout_seconds",
-        type=float,
-        metavar="SECONDS",
+        type=Time(0),
+        metavar="TIME",
         help="Without progress for so long, show the ranks' stacks.  "
         "[default: $MPIJOB_STALL_TIMEOUT, else never]",
     )
@@ -125,11 +140,6 @@ def read_settings(flags: Flags) -> Settings:
     """Return the settings of this process: flags over its environment."""
     exists = os.path.exists(HOSTFILE)
     return Settings.from_environ(os.environ, flags=flags, hostfile_exists=exists)
-
-
-def complain(message: str) -> None:
-    """Say why a command ends, in the form that the environment asks for."""
-    Console(log_format=read_log_format(os.environ)).error(message)
 
 
 def make_console(settings: Settings, *, quiet: bool, verbose: bool) -> Console:

@@ -26,6 +26,7 @@ from mpijob_runtime.binding import bind_local_ranks
 from mpijob_runtime.console import Console
 from mpijob_runtime.cpu_lists import format_cpu_list, parse_cpu_list
 from mpijob_runtime.differences import find_differences, format_differences
+from mpijob_runtime.early import find_report
 from mpijob_runtime.errors import HostfileError, ManifestError, UsageError
 from mpijob_runtime.fact_json import FactsError, facts_from_json, facts_to_json
 from mpijob_runtime.facts import GpuHostFacts
@@ -41,6 +42,7 @@ from mpijob_runtime.host_formats import (
     parse_volcano_hosts,
 )
 from mpijob_runtime.hosts import format_hostfile, parse_host_list, parse_hostfile
+from mpijob_runtime.keep_going import keeps_going
 from mpijob_runtime.last_words import explain_last_words
 from mpijob_runtime.masking import shown_value
 from mpijob_runtime.nccl_log import NcclLog
@@ -56,6 +58,7 @@ from mpijob_runtime.spread import Placement, choose_judgement
 from mpijob_runtime.stacks import RankStack, describe_stacks
 from mpijob_runtime.stall import StallWatch
 from mpijob_runtime.survey import Survey
+from mpijob_runtime.values import parse_seconds, parse_switch
 from mpijob_runtime.watch import HostWatch
 
 
@@ -253,9 +256,24 @@ def ssh_arguments(data):
 
 
 def mpirun_arguments(data):
-    """Look for flags of placement among mpirun's arguments."""
+    """Look for flags of placement, and of recovery, among mpirun's arguments."""
     words = os.fsdecode(data).split("\0")
+    assert keeps_going(words, dict.fromkeys(words, "0")) in (True, False)
     assert choose_judgement(dict.fromkeys(words, ""), words) in ("none", "hosts", "slots")
+
+
+def launch_arguments(data):
+    """Look for the report's path on a line of launch that may be anything."""
+    words = os.fsdecode(data).split("\0")
+    assert find_report(words) in (None, *words, *(word.partition("=")[2] for word in words))
+
+
+def times_and_switches(data):
+    """Read a time and a switch."""
+    text = data.decode(errors="replace")
+    seconds = parse_seconds(text)
+    assert seconds is None or 0 <= seconds <= 30 * 24 * 3600
+    assert parse_switch(text) in (None, True, False)
 
 
 def last_words(data):
@@ -455,7 +473,13 @@ TARGETS = {
     machine: [b"\n".join((_MACHINE.format(2).encode(), json.dumps(_LINKS).encode(), *_ANSWERS))],
     launcher_command: [b"do=signal\0number=15", b"attempt=1\0keep=a,b\0grace_seconds=20"],
     ssh_arguments: [b"-x\0-p\x0022\0me@w0\0orted\0-mca", b"--\0w0\0true"],
-    mpirun_arguments: [b"--map-by\0slot\0-H=a", b"OMPI_MCA_rmaps_x\0-np\x002"],
+    mpirun_arguments: [
+        b"--rtos\0error=0\0:\0--mca\0orte_max_restarts\x001",
+        b"--map-by\0slot\0-H=a",
+        b"OMPI_MCA_rmaps_x\0-np\x002",
+    ],
+    launch_arguments: [b"-n\x002\0--report\0r\0--\0x", b"--report=r\0-q\0x"],
+    times_and_switches: [b"1h30m", b"500ms", b"90", b"1.5d", b"True", b"off"],
     last_words: [_TRACE + b"\0MPI_ABORT was invoked on rank 3\nwith errorcode 7", b"NCCL WARN x"],
     stacks: [b"s\0Thread 1\n    f (a.py:3)\n    g (b.py:4)\0process 7 (x): S, waiting in y"],
     gpu_facts: [_GPU],

@@ -25,6 +25,8 @@ LAYERS = (
         "masking",
         "cpu_lists",
         "fact_json",
+        "values",
+        "bug_guard",
     },
     {"training"},
     {
@@ -45,9 +47,19 @@ LAYERS = (
         "rdma",
         "container_environ",
     },
-    {"horovodrun", "machine", "private_files", "attempts", "mpirun_errors", "rank", "rsh"},
+    {
+        "keep_going",
+        "horovodrun",
+        "machine",
+        "private_files",
+        "attempts",
+        "mpirun_errors",
+        "rank",
+        "rsh",
+    },
     {"environ", "mpirun", "outcome", "output", "rank_logs", "agent", "supervise", "probes"},
     {"ssh_files", "spread", "diagnose", "differences", "stacks", "report", "credentials"},
+    {"outermost"},
     {"binding", "gpu_differences", "nccl_log"},
     {"rank_environ"},
     {"user_entry", "readiness", "daemons", "watch", "worker_watch"},
@@ -82,6 +94,7 @@ PURE = {
     "gpu_table",
     "host_formats",
     "hosts",
+    "keep_going",
     "last_words",
     "masking",
     "mpirun",
@@ -97,6 +110,7 @@ PURE = {
     "stacks",
     "training.learning_rate",
     "training.param_groups",
+    "values",
 }
 EFFECTS = {"os", "subprocess", "time", "socket", "threading", "pathlib", "shutil", "tempfile"}
 
@@ -227,7 +241,17 @@ def test_the_listed_modules_exist(name):
 @pytest.mark.parametrize("name", MODULES)
 def test_the_environment_is_read_in_few_places(name):
     """Only entry points touch os.environ; all else takes a mapping."""
-    readers = {"rank", "rsh", "agent.begin", "agent.stacks", "shims", "cli.options"}
+    readers = {
+        "__main__",
+        "cli",
+        "cli.groups",
+        "rank",
+        "rsh",
+        "agent.begin",
+        "agent.stacks",
+        "shims",
+        "cli.options",
+    }
     readers |= {"training.world"}
     touches = any(
         isinstance(node, ast.Attribute)

@@ -4,16 +4,12 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from real_sshd import SSHD, needs_sshd
 
-HAND_OVER = '''#!{python}
-"""mpijob-runtime shim: hands over to the package."""
-import sys
-from mpijob_runtime.shims import {function}
-sys.exit({function}())
-'''
+ENTRYPOINTS = Path(__file__).parents[2] / "entrypoints"
 
 LAUNCHER = {"K_MPI_JOB_ROLE": "launcher"}
 
@@ -23,13 +19,9 @@ def shimmed(local_mpi, tmp_path):
     """Return a function that runs a shim; shims stand on PATH before the stand-in mpirun."""
     shims = tmp_path / "shims"
     shims.mkdir()
-    for name, function in (
-        ("mpirun", "mpirun"),
-        ("mpiexec", "mpirun"),
-        ("sshd", "sshd"),
-        ("entrypoint", "entrypoint"),
-    ):
-        (shims / name).write_text(HAND_OVER.format(python=sys.executable, function=function))
+    for name in ("mpirun", "mpiexec", "sshd", "entrypoint"):
+        text = (ENTRYPOINTS / name).read_text(encoding="utf-8")
+        (shims / name).write_text(text.replace("/opt/venv/bin/python", sys.executable))
         (shims / name).chmod(0o755)
     environ = local_mpi | {"PATH": f"{shims}:{local_mpi['PATH']}"}
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from mpijob_runtime.cli.groups import drop_stdout
 from mpijob_runtime.errors import UsageError
+from mpijob_runtime.outermost import let_go_of_streams
 
 _LOG_COLUMNS = 110
 
@@ -34,7 +34,7 @@ def say(line: str) -> None:
     try:
         click.echo(line)
     except BrokenPipeError:
-        drop_stdout()
+        let_go_of_streams()
 
 
 def stdout_console() -> Console:

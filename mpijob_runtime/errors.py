@@ -79,12 +79,13 @@ class InputError(MpiJobError):
 
     exit_code = 65
     kind = "input"
-    shown = 10
+    shown: int | None = 10
+    """How many problems the message names; None for all of them."""
 
     def __init__(self, path: str, problems: Sequence[Problem], *, remedy: str = "") -> None:
         lines = [problem.describe(path) for problem in problems[: self.shown]]
-        if len(problems) > self.shown:
-            lines.append(f"… and {len(problems) - self.shown} more")
+        if len(problems) > len(lines):
+            lines.append(f"… and {len(problems) - len(lines)} more")
         super().__init__("\n".join(lines), remedy=remedy)
         self.path = path
         self.problems = tuple(problems)
@@ -100,6 +101,7 @@ class ManifestError(InputError):
     """An MPIJob manifest is wrong or asks for what is not supported."""
 
     kind = "manifest"
+    shown = None
 
 
 class HostsNotReadyError(MpiJobError):

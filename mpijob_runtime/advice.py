@@ -9,6 +9,7 @@ from mpijob_runtime.binding import bind_local_ranks
 from mpijob_runtime.facts import GpuHostFacts, HostFacts
 from mpijob_runtime.gpu_differences import find_gpu_differences, format_gpu_differences
 from mpijob_runtime.hosts import short_name
+from mpijob_runtime.lists import format_list
 from mpijob_runtime.rank_environ import Findings
 
 _SMALL_SHM_BYTES = 64 << 20
@@ -78,6 +79,4 @@ def _of_limits(facts: HostFacts, ranks: int) -> Iterable[str]:
 def _names(names: Sequence[str], of: int) -> str:
     if len(names) == of and of > 1:
         return f"all {of} hosts"
-    shown = ", ".join(names[:_SHOWN_HOSTS])
-    more = len(names) - _SHOWN_HOSTS
-    return f"{shown} and {more} more" if more > 0 else shown
+    return format_list(names, most=_SHOWN_HOSTS)

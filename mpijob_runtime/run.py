@@ -19,6 +19,7 @@ from mpijob_runtime.environ import Variable, apply_environ
 from mpijob_runtime.errors import ConfigurationError
 from mpijob_runtime.gate import Gate
 from mpijob_runtime.hosts import short_name
+from mpijob_runtime.lists import format_list
 from mpijob_runtime.mpirun_errors import MpirunErrors
 from mpijob_runtime.nccl_watch import NcclWatch
 from mpijob_runtime.outcome import Outcome, count, format_ranks
@@ -37,7 +38,6 @@ _AFTER_FAILURE_SECONDS = 15.0
 """How long mpirun may take to end a job of which a rank has failed; Open MPI needs about one."""
 
 _ALIVE_SECONDS = 3.0
-_SHOWN_HOSTS = 8
 _SELF_SECONDS = 4.0
 """How long mpirun may take to end for a lost host; a SIGTERM meanwhile crashes 4.1.4 (measured)."""
 
@@ -276,7 +276,7 @@ class Run(Companion):
             self._note_all_started(record.world_size)
 
     def _misplaced(self) -> str:
-        return "\n    ".join(self._placement.misplaced)
+        return format_list(self._placement.misplaced, between="\n    ")
 
     def _note_all_started(self, world_size: int) -> None:
         """Every rank is at the gate, in its place: compare them and let them through."""
@@ -422,7 +422,7 @@ class Run(Companion):
             return ""
         if silent == sorted(remote):
             return ", and mpirun contacted no host"
-        return f", and mpirun did not contact {', '.join(map(short_name, silent[:_SHOWN_HOSTS]))}"
+        return f", and mpirun did not contact {format_list([*map(short_name, silent)])}"
 
     def _end_is_overdue(self, now: float) -> bool:
         seen = self._seen

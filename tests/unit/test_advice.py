@@ -49,4 +49,4 @@ def test_hosts_with_the_same_trouble_share_a_sentence():
     assert sentence.startswith("all 1000 hosts: ")
     hosts["good.job"] = HostFacts()
     (sentence,) = advise(Findings(hosts), {})
-    assert sentence.startswith("w0, w1, w2, w3 and 996 more: ")
+    assert sentence.startswith("w0, w1, w2, w3 … and 996 more: ")

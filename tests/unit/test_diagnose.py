@@ -233,7 +233,16 @@ def test_a_lost_host_is_the_first_failure(observe, make_record):
     failure = found.first_failure
     assert (failure.rank, failure.host) == (3, "w3.job.svc")
     assert (failure.exit_code, failure.signal) == (None, None)
-    assert "w2.job.svc as well" in failure.cause
+    assert "w2 as well" in failure.cause
+
+
+def test_many_lost_hosts_do_not_fill_the_log(observe):
+    """A switch that fails takes a hundred hosts: the first are named, the others counted."""
+    lost = [f"w{number}.job.svc" for number in range(100)]
+    cause = diagnose(
+        observe(code=1, stop=Stop("lost host", lost[0]), lost_hosts=lost)
+    ).first_failure.cause
+    assert "; w1, w2, w3, w4, w5, w6, w7, w8 … and 91 more as well" in cause
 
 
 @pytest.mark.parametrize("kind", ["host ending", "hung", "stalled", "missing program"])

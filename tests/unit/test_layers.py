@@ -15,6 +15,7 @@ LAYERS = (
     {
         "__init__",
         "early",
+        "lists",
         "errors",
         "carried",
         "facts",
@@ -83,6 +84,7 @@ PURE = {
     "host_formats",
     "hosts",
     "last_words",
+    "lists",
     "masking",
     "mpirun",
     "nccl_log",

@@ -170,6 +170,7 @@ def test_all_problems_at_once(load):
         ("kind:\n\t- a\n", "character '\\t'"),
         ("kind: a\n---\nkind: b\n", "2 YAML documents"),
         ("{", "expected the node content"),
+        ("? a: {b: c}\n: d\n", "a map or a list as a key"),
         ("a: *b\n", "undefined alias"),
         ("[" * 600, "nested too deeply"),
         ("a: " + "x" * (1 << 20), "larger file"),

@@ -163,6 +163,7 @@ def _greet(watch: HostWatch, start: Start) -> None:
         "attempt": start.attempt.id,
         "keep": ",".join(start.attempt.siblings),
         "grace_seconds": grace_seconds,
+        "directory": start.facts.directory,
     }
     if watch.host in hosts:
         hello["member"] = 1

@@ -73,6 +73,7 @@ class Observation:
         mpirun_said: the last that mpirun itself wrote.
         phases_seconds: ``wait`` and ``run`` so far.
         opened_seconds: from mpirun's start until all ranks were let through the gate, or None.
+        own_ranks: that ranks are on the launcher itself by the user's own wish, or empty.
     """
 
     mpirun_code: int
@@ -89,6 +90,7 @@ class Observation:
     mpirun_said: str
     phases_seconds: Mapping[str, float]
     opened_seconds: float | None
+    own_ranks: str = ""
 
 
 def diagnose(seen: Observation) -> Outcome:
@@ -255,7 +257,10 @@ def _proof(seen: Observation) -> str:
     used = sum(1 for placed in seen.hosts.values() if placed)
     if not ranks:
         return "mpirun ended with 0, but where its ranks ran is unproved: they left no records"
-    return f"{count(ranks, 'rank')} on {count(used, 'host')}"
+    placed = f"{count(ranks, 'rank')} on {count(used, 'host')}"
+    if not seen.own_ranks:
+        return placed
+    return seen.own_ranks if used == 1 else f"{placed}; {seen.own_ranks}"
 
 
 def _first_failure(seen: Observation) -> FirstFailure | None:

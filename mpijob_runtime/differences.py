@@ -76,7 +76,8 @@ def _align(rows: list[tuple[str, str, str]]) -> list[str]:
 def _compared(record: RankRecord) -> dict[str, str]:
     environ = {name: _meaning(name, value) for name, value in record.environ.items()}
     versions = {f"version of {name}": value for name, value in record.versions.items()}
-    return {name: value for name, value in environ.items() if value is not None} | versions
+    zone = {"time zone": f"UTC{record.zone}"} if record.zone else {}
+    return {name: value for name, value in environ.items() if value is not None} | versions | zone
 
 
 def _meaning(name: str, value: str) -> str | None:

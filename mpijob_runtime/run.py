@@ -18,6 +18,7 @@ from mpijob_runtime.differences import find_differences, format_differences
 from mpijob_runtime.environ import Variable, apply_environ
 from mpijob_runtime.errors import ConfigurationError
 from mpijob_runtime.gate import Gate
+from mpijob_runtime.host_differences import describe_directories
 from mpijob_runtime.hosts import short_name
 from mpijob_runtime.lists import format_list
 from mpijob_runtime.mpirun_errors import MpirunErrors
@@ -29,7 +30,7 @@ from mpijob_runtime.preemption import Preemption
 from mpijob_runtime.probes.ssh import SshConnection
 from mpijob_runtime.records import RankRecord, parse_record
 from mpijob_runtime.settings import Settings
-from mpijob_runtime.spread import Placement, choose_judgement
+from mpijob_runtime.spread import Placement, choose_judgement, describe_own_ranks
 from mpijob_runtime.stall import StallWatch
 from mpijob_runtime.supervise import Companion, Ending, Supervisor
 from mpijob_runtime.watch import HostWatch, LocalStream, finish, tell_all
@@ -188,6 +189,7 @@ class Run(Companion):
                     mpirun_said=self._errors.tail,
                     phases_seconds={"wait": waited_seconds, "run": ran},
                     opened_seconds=self._opened_seconds(),
+                    own_ranks=self._own_ranks("ran"),
                 )
             )
         return replace(outcome, network=self._gate.network, nccl=self._nccl.to_json())
@@ -195,6 +197,14 @@ class Run(Companion):
     def _opened_seconds(self) -> float | None:
         opened = self._gate.opened_at
         return None if opened is None else opened - self._began
+
+    def _own_ranks(self, verb: str) -> str:
+        """Return that ranks are on this launcher by the user's own wish, if they are."""
+        plan = self._plan
+        if plan.hostname in self._placement.planned or plan.aliases:
+            return ""
+        hosts = self._placement.hosts
+        return describe_own_ranks(hosts, plan.hostname, plan.argv[1:], verb=verb)
 
     def _failed_ranks(self) -> list[int]:
         return [record.rank for record in self._seen.records if record.failed]
@@ -295,9 +305,14 @@ class Run(Companion):
             event="started",
             spread=self._seen.proof,
         )
-        table = format_differences(find_differences(self._seen.starts.values()))
-        if table:
-            self._console.warning(table)
+        starts = self._seen.starts.values()
+        for text in (
+            self._own_ranks("start"),
+            format_differences(find_differences(starts)),
+            describe_directories(starts, self._gate.survey.hosts),
+        ):
+            if text:
+                self._console.warning(text)
 
     def _on_outsider(self, host: str) -> None:
         """A host that is not of the plan: nothing there waits for us or tells us anything."""

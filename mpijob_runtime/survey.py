@@ -91,7 +91,8 @@ class Survey:
     @property
     def findings(self) -> Findings:
         """What is known by now."""
-        return Findings(self.hosts, self.network, self.gpus)
+        clocks = {watch.host: watch.clock for watch in self._watches if watch.clock is not None}
+        return Findings(self.hosts, self.network, self.gpus, clocks)
 
     @property
     def decided(self) -> bool:

@@ -236,6 +236,18 @@ def test_a_lost_host_is_the_first_failure(observe, make_record):
     assert "w2 as well" in failure.cause
 
 
+@pytest.mark.parametrize(
+    ("hosts", "reason"),
+    [({"l": [0, 1]}, "OWN"), ({"w0": [2], "l": [0, 1]}, "3 ranks on 2 hosts; OWN")],
+)
+def test_a_success_on_the_launcher_itself_is_called_that(hosts, reason, observe, make_record):
+    """``1 host`` would be taken for a worker."""
+    ranks = [rank for placed in hosts.values() for rank in placed]
+    ends = [make_record("exit", rank, exit_code=0) for rank in ranks]
+    seen = {"hosts": hosts, "own_ranks": "OWN", "world_size": len(ranks)}
+    assert diagnose(observe(*ends, **seen)).reason == reason
+
+
 def test_many_lost_hosts_do_not_fill_the_log(observe):
     """A switch that fails takes a hundred hosts: the first are named, the others counted."""
     lost = [f"w{number}.job.svc" for number in range(100)]

@@ -29,11 +29,13 @@ class ImageConfig:
     Attributes:
         user: its USER, as ``name``, ``uid`` or ``uid:gid``.
         home: the variable HOME, if set.
+        open_mpi: the version of Open MPI in an image of ours, else empty.
     """
 
     user: str = ""
     home: str = ""
     working_dir: str = "/"
+    open_mpi: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The images of a job: on this machine, and fit for the job's users."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from mpijob_local.containers import ImageConfig
 from mpijob_local.pod import Pod
@@ -9,6 +9,7 @@ from mpijob_runtime.errors import ConfigurationError
 
 OWN_REPOSITORY = "mpijob-runtime"
 EXAMPLE_REPOSITORY = "mpijob-example"
+_OPEN_MPI_LABEL = "io.mpijob.open-mpi"
 
 
 def read_images(engine: Engine, images: Iterable[str]) -> dict[str, ImageConfig]:
@@ -30,6 +31,7 @@ def _read_image(engine: Engine, image: str) -> ImageConfig:
         user=config.get("User", ""),
         home=environ.get("HOME", ""),
         working_dir=config.get("WorkingDir", "") or "/",
+        open_mpi=(config.get("Labels") or {}).get(_OPEN_MPI_LABEL, ""),
     )
 
 
@@ -39,6 +41,31 @@ def _how_to_get(image: str) -> str:
         target, _, version = tag.partition("-ompi")
         return f"mpijob-local build --target {target or 'runtime'} --open-mpi {version or '4.1'}"
     return f"podman build -t {image} . or podman pull {image}; or another image with --image"
+
+
+def check_implementation(implementation: str, images: Mapping[str, ImageConfig]) -> None:
+    """Refuse an image with Open MPI for a job that the operator lays out for another MPI.
+
+    Args:
+        implementation: the job's ``mpiImplementation``.
+        images: by name; what MPI an image has that is not ours is not known.
+
+    Raises:
+        ConfigurationError: the launcher would find the hosts of an MPI that it has not.
+    """
+    if implementation == "OpenMPI":
+        return
+    for name, image in images.items():
+        if image.open_mpi:
+            message = (
+                f"spec.mpiImplementation: found {implementation}, wanted OpenMPI: image {name} has"
+                f" Open MPI {image.open_mpi}"
+            )
+            remedy = (
+                "write mpiImplementation: OpenMPI or leave it out, or use an image with"
+                f" {implementation}"
+            )
+            raise ConfigurationError(message, remedy=remedy)
 
 
 def check_non_root(pod: Pod, image_user: str) -> None:

@@ -4,15 +4,18 @@ Layer: reads one file through ``yamlfile``; the rest is pure.
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+import shlex
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
-from fnmatch import fnmatchcase
+from functools import partial
+from itertools import chain
 from typing import TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from mpijob_local.ignoring import format_field, matches, patterns_for, prune
 from mpijob_local.models import MPIJob, ReplicaSpec, Strict
 from mpijob_local.operators import MPI_OPERATOR, Operator
 from mpijob_local.validation import findings
@@ -20,6 +23,7 @@ from mpijob_local.yamlfile import Document, Location, Value, read_document
 from mpijob_runtime.errors import ManifestError, Problem
 
 _SHOWN_CHARACTERS = 60
+_MOST_ROUNDS = 5
 # pydantic's kinds of errors in the words of YAML
 _WANTED = {
     "string_type": "a string",
@@ -73,8 +77,8 @@ def load_manifest(
     Args:
         path: the file, or ``-`` for standard input.
         overrides: values from the command line, applied before the rules are checked.
-        ignore: shell patterns of field paths to leave out (``*.nodeSelector``); a pattern
-            without a dot matches a field's own name wherever it stands.
+        ignore: what to leave out: names of fields (``nvidia.com/gpu``), wherever they stand, or
+            shell patterns of their paths (``*.Worker.*.volumes[1]``).
         operator: whose rules hold.
         claims: names of the PersistentVolumeClaims that have a directory.
 
@@ -83,25 +87,107 @@ def load_manifest(
     """
     document = read_document(path)
     _check_kind(document)
-    ignored: list[str] = []
-    data = _without(document.data, ignore, (), ignored)
-    document = replace(document, data=_without_nulls(data))
-    job = _with_overrides(_parse(document), overrides or Overrides())
-    if found := findings(job, operator=operator, claims=claims):
-        raise ManifestError(
-            path,
-            [
-                Problem(document.line_of(one.location), one.found, one.wanted, field(one.location))
-                for one in found
-            ],
-        )
-    return Manifest(path, job, tuple(ignored))
+    check = partial(_check, document, overrides or Overrides(), operator, claims)
+    checked = check(lambda location: matches(location, ignore))
+    if checked.job is None or checked.faults:
+        faults = sorted(checked.faults, key=lambda fault: fault.problem.line)
+        problems = [fault.problem for fault in faults]
+        raise ManifestError(path, problems, remedy=_how_to_ignore(document, checked, check))
+    ignored = tuple(format_field(location) for location in checked.ignored)
+    return Manifest(path, checked.job, ignored)
 
 
-def field(location: Location) -> str:
-    """Format a location as Kubernetes does: ``spec.containers[0].name``."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
-    return text.removeprefix(".")
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """A problem, and where it is.
+
+    Attributes:
+        location: in the document.
+        problem: what is said of it.
+        refused: whether the manifest is right, and only not obeyed here.
+    """
+
+    location: Location
+    problem: Problem
+    refused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """What a document is once some fields are left out.
+
+    Attributes:
+        job: what it says, or None if fields are wrong.
+        faults: all that is wrong with it.
+        ignored: the fields that were left out.
+    """
+
+    job: MPIJob | None
+    faults: tuple[_Fault, ...]
+    ignored: tuple[Location, ...]
+
+
+def _check(
+    document: Document,
+    overrides: Overrides,
+    operator: Operator,
+    claims: Collection[str],
+    drop: Callable[[Location], bool],
+) -> _Checked:
+    """Check a document without the fields that are to be dropped.
+
+    If fields are refused and nothing else is wrong, the rest is held against the rules all the
+    same: the user learns of everything at once.
+    """
+    pruned = prune(document.data, drop)
+    ignored = tuple(pruned.ignored)
+    job, details = _parse(pruned.data)
+    faults = _faults(document, [(pruned.original(it["loc"]), it) for it in details])
+    if faults and all(fault.refused for fault in faults):
+        refused = {fault.location for fault in faults}
+        pruned = prune(document.data, lambda at: at in refused or drop(at))
+        job, _ = _parse(pruned.data)
+    if job is None:
+        return _Checked(None, tuple(faults), ignored)
+    job = _with_overrides(job, overrides)
+    for one in findings(job, operator=operator, claims=claims):
+        at = pruned.original(one.location)
+        if not any(fault.location[: len(at)] == at for fault in faults):
+            problem = Problem(document.line_of(at), one.found, one.wanted, format_field(at))
+            faults.append(_Fault(at, problem, one.refused))
+    return _Checked(job, tuple(faults), ignored)
+
+
+def _how_to_ignore(
+    document: Document, checked: _Checked, check: Callable[[Callable[[Location], bool]], _Checked]
+) -> str:
+    """Return the options that leave out every refused field, and what is of no use without it.
+
+    A volume without its source is none, and a mount without its volume: what would be wrong next
+    is left out as well.
+    """
+    known = {fault.location for fault in checked.faults}
+    if not any(fault.refused for fault in checked.faults):
+        return ""
+    left_out = {*checked.ignored, *(it.location for it in checked.faults if it.refused)}
+    for _ in range(_MOST_ROUNDS):
+        faults = check(left_out.__contains__).faults
+        more = {at for it in faults if it.location not in known for at in _to_leave_out(it)}
+        if more <= left_out:
+            break
+        left_out |= more
+    words = (("--ignore", pattern) for pattern in patterns_for(document.data, left_out))
+    return f"to run without what is refused, add {shlex.join(chain.from_iterable(words))}"
+
+
+def _to_leave_out(fault: _Fault) -> Iterator[Location]:
+    """Yield the field that is refused, or the volume or mount that is now incomplete."""
+    if fault.refused:
+        yield fault.location
+        return
+    for name in ("volumes", "volumeMounts"):
+        if name in fault.location:
+            yield fault.location[: fault.location.index(name) + 2]
 
 
 def _check_kind(document: Document) -> None:
@@ -119,20 +205,33 @@ def _check_kind(document: Document) -> None:
         raise ManifestError(path, problems)
 
 
-def _parse(document: Document) -> MPIJob:
+def _parse(data: Value) -> tuple[MPIJob | None, list[ErrorDetails]]:
+    """Return the job, or else what is wrong with its fields."""
     try:
-        return MPIJob.model_validate(document.data)
+        return MPIJob.model_validate(_without_nulls(data)), []
     except ValidationError as error:
         # A list counts as too short when its items are wrong: those say it better.
-        details = [it for it in error.errors() if it["type"] != "too_short" or not it["input"]]
-        problems = [_problem(document, detail) for detail in details]
-        raise ManifestError(document.path, sorted(problems, key=lambda it: it.line)) from None
+        return None, [it for it in error.errors() if it["type"] != "too_short" or not it["input"]]
 
 
-def _problem(document: Document, detail: ErrorDetails) -> Problem:
+def _faults(document: Document, details: Sequence[tuple[Location, ErrorDetails]]) -> list[_Fault]:
+    """Return what is wrong with fields; what is missing beside a refused one is no news."""
+    refused = {at for at, it in details if it["type"] == "extra_forbidden" and _is_refused(at)}
+    around = {at[:-1] for at in refused}
+    return [
+        _Fault(at, _problem(document, it, at), refused=at in refused)
+        for at, it in details
+        if it["type"] != "missing" or at[:-1] not in around
+    ]
+
+
+def _is_refused(location: Location) -> bool:
+    return location[-1] in _model_at(MPIJob, location[:-1]).refused
+
+
+def _problem(document: Document, detail: ErrorDetails, location: Location) -> Problem:
     """Turn pydantic's report of one field into ours."""
-    location = detail["loc"]
-    line, where = document.line_of(location), field(location)
+    line, where = document.line_of(location), format_field(location)
     if detail["type"] == "extra_forbidden":
         return Problem(line, repr(location[-1]), _about_unknown(location), where)
     if detail["type"] == "missing":
@@ -153,7 +252,7 @@ def _about_unknown(location: Location) -> str:
     name = str(location[-1])
     model = _model_at(MPIJob, location[:-1])
     if reason := model.refused.get(name):
-        return f"no such field: {reason} (--ignore {name} runs the job without it)"
+        return f"no such field: {reason}"
     known = [info.alias or key for key, info in model.model_fields.items()]
     if close := get_close_matches(name, [*known, *model.refused], n=1):
         return f"a known field; did you mean {close[0]}?"
@@ -174,32 +273,6 @@ def _models_in(annotation: object) -> Iterator[type[Strict]]:
         yield annotation
     for argument in get_args(annotation):
         yield from _models_in(argument)
-
-
-def _without(value: Value, patterns: Sequence[str], at: Location, ignored: list[str]) -> Value:
-    """Return the value without the fields that match a pattern; note what went."""
-    if isinstance(value, dict):
-        kept = {}
-        for key, item in value.items():
-            if _matches((*at, key), patterns):
-                ignored.append(field((*at, key)))
-            else:
-                kept[key] = _without(item, patterns, (*at, key), ignored)
-        return kept
-    if isinstance(value, list):
-        return [_without(item, patterns, (*at, i), ignored) for i, item in enumerate(value)]
-    return value
-
-
-def _matches(location: Location, patterns: Sequence[str]) -> bool:
-    path = field(location)
-    # Brackets are indexes in a field path, not sets of characters.
-    escaped = [pattern.replace("[", "[[]") for pattern in patterns]
-    return any(
-        fnmatchcase(path, pattern)
-        or ("." not in pattern and fnmatchcase(str(location[-1]), pattern))
-        for pattern in escaped
-    )
 
 
 def _without_nulls(value: Value) -> Value:

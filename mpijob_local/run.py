@@ -11,7 +11,7 @@ from mpijob_local.attempts import BASE_SECONDS, RetryPolicy
 from mpijob_local.claims import prepare_claims
 from mpijob_local.containers import ImageConfig
 from mpijob_local.hook import install_hook
-from mpijob_local.images import check_non_root, read_images
+from mpijob_local.images import check_implementation, check_non_root, read_images
 from mpijob_local.job import JobRun, Outcome, TimeLimits, closing
 from mpijob_local.keys import make_key_pair
 from mpijob_local.layout import Layout, lay_out
@@ -80,8 +80,8 @@ def run_job(job: MPIJob, place: Workplace, options: RunOptions) -> Outcome:
 
     Raises:
         UsageError: the job is running already.
-        ConfigurationError: an image is missing, a claim's directory cannot be made, links cannot
-            be shaped, or podman refuses.
+        ConfigurationError: an image is missing or has another MPI, a claim's directory cannot be
+            made, links cannot be shaped, or podman refuses.
         Interrupted: by SIGINT or SIGTERM; everything has been removed.
     """
     if any(options.rates):
@@ -91,6 +91,7 @@ def run_job(job: MPIJob, place: Workplace, options: RunOptions) -> Outcome:
     layout = _layout(job, options.operator, place.reporter)
     name = f"{layout.namespace}/{layout.job}"
     images = read_images(place.engine, (pod.container.image for pod in layout.pods))
+    check_implementation(job.spec.mpi_implementation, images)
     for pod in layout.pods:
         check_non_root(pod, images[pod.container.image].user)
     state = JobState.of(place.home, namespace=layout.namespace, job=layout.job)

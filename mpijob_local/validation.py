@@ -91,7 +91,8 @@ def _templates(job: MPIJob, operator: Operator) -> Iterator[Finding]:
 def _pod(pod: PodSpec, at: Location, *, operator: Operator, key_path: str) -> Iterator[Finding]:
     for index, extra in enumerate(pod.containers[1:], start=1):
         wanted = "one container per pod: mpijob-local does not run sidecars yet"
-        yield Finding((*at, "containers", index), f"container {extra.name!r}", wanted)
+        found = f"container {extra.name!r}"
+        yield Finding((*at, "containers", index), found, wanted, refused=True)
     yield from volume_findings(pod, at, operator)
     container_at = (*at, "containers", 0)
     yield from mount_findings(pod, container_at, operator=operator, key_path=key_path)
@@ -114,7 +115,8 @@ def _resources(container: Container, at: Location) -> Iterator[Finding]:
         for name, amount in amounts.items():
             if name not in _KNOWN_RESOURCES and amount.value:
                 wanted = f"no {name}: this machine has no device plugin for it"
-                yield Finding((*at, "resources", kind, name), amount.text, wanted)
+                field = (*at, "resources", kind, name)
+                yield Finding(field, amount.text, wanted, refused=True)
     for name, amount in requests.items():
         if name in limits and limits[name] < amount:
             wanted = f"at most the limit, {limits[name].text}"

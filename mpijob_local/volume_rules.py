@@ -19,11 +19,13 @@ class Finding:
         location: the field.
         found: what stands there.
         wanted: what the rule asks for.
+        refused: whether a cluster would take it, and only this machine cannot.
     """
 
     location: Location
     found: str
     wanted: str
+    refused: bool = False
 
 
 def volume_findings(pod: PodSpec, at: Location, operator: Operator) -> Iterator[Finding]:

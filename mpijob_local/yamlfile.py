@@ -69,6 +69,8 @@ def read_document(path: str) -> Document:
         raise _invalid(path, Problem(0, "lists or maps nested too deeply", "an MPIJob")) from None
     except ValueError as error:
         raise _invalid(path, Problem(0, str(error).splitlines()[0], "valid YAML")) from None
+    except TypeError:  # ruamel's own, of a key that cannot be one in Python
+        raise _invalid(path, Problem(0, "a map or a list as a key", "a name")) from None
     return _single(path, documents)
 
 

@@ -1,14 +1,18 @@
 """What the hosts' limits mean for the ranks on them: warnings for people.
 
-Layer: pure; imports binding, facts, gpu_differences, hosts, rank_environ.
+Layer: pure; imports binding, clocks, facts, gpu_differences, host_differences, hosts, lists,
+rank_environ.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 
 from mpijob_runtime.binding import bind_local_ranks
+from mpijob_runtime.clocks import describe_clocks
 from mpijob_runtime.facts import GpuHostFacts, HostFacts
 from mpijob_runtime.gpu_differences import find_gpu_differences, format_gpu_differences
+from mpijob_runtime.host_differences import find_host_differences, format_host_differences
 from mpijob_runtime.hosts import short_name
+from mpijob_runtime.lists import format_list
 from mpijob_runtime.rank_environ import Findings
 
 _SMALL_SHM_BYTES = 64 << 20
@@ -18,6 +22,7 @@ _SMALL_MEMLOCK_BYTES = 64 << 20
 """RDMA registers all buffers; NCCL and UCX want no limit, and defaults are 64 KiB to 8 MiB."""
 
 _SHOWN_HOSTS = 4
+_SHM = "/dev/shm"  # noqa: S108 - a name in words for people
 
 
 def advise(found: Findings, places: Mapping[str, Sequence[int]]) -> list[str]:
@@ -36,7 +41,15 @@ def advise(found: Findings, places: Mapping[str, Sequence[int]]) -> list[str]:
     of = len(found.hosts)
     sentences = [f"{_names(names, of)}: {sentence}" for sentence, names in about.items()]
     table = format_gpu_differences(find_gpu_differences(_all_gpus(found)))
-    return [*sentences, *([table] if table else [])]
+    return [text for text in (*sentences, table, *_of_differences(found, places)) if text]
+
+
+def _of_differences(found: Findings, places: Mapping[str, Sequence[int]]) -> Iterable[str]:
+    """Compare the hosts that have ranks; a launcher without any may be as it is."""
+    hosts = {host: facts for host, facts in found.hosts.items() if places.get(host)}
+    clocks = {host: offset for host, offset in found.clocks.items() if places.get(host)}
+    yield format_host_differences(find_host_differences(hosts))
+    yield describe_clocks(clocks)
 
 
 def _all_gpus(found: Findings) -> dict[str, GpuHostFacts]:
@@ -67,17 +80,26 @@ def _of_limits(facts: HostFacts, ranks: int) -> Iterable[str]:
             f"{memlock >> 10} KiB of memory may be locked, RDMA wants no limit\n"
             "  next: raise the container runtime's memlock limit, or add the capability IPC_LOCK"
         )
-    if ranks > 1 and 0 < facts.shm_bytes <= _SMALL_SHM_BYTES:
+    if ranks > 1:
+        yield from _of_shared_memory(facts, ranks)
+
+
+def _of_shared_memory(facts: HostFacts, ranks: int) -> Iterable[str]:
+    size, free = facts.shm_bytes, facts.shm_free_bytes
+    if 0 < size <= _SMALL_SHM_BYTES:
         yield (
-            f"/dev/shm has {facts.shm_bytes >> 20} MiB for {ranks} ranks; NCCL, Open MPI and data"  # noqa: S108
-            " loaders share memory there\n"
-            "  next: mount an emptyDir with medium: Memory at /dev/shm"
+            f"{_SHM} has {size >> 20} MiB for {ranks} ranks; NCCL, Open MPI and data loaders share"
+            f" memory there\n  next: mount an emptyDir with medium: Memory at {_SHM}"
+        )
+    elif free is not None and free <= _SMALL_SHM_BYTES < size:
+        yield (
+            f"{_SHM} has {free >> 20} MiB free of {size >> 20} MiB for {ranks} ranks; NCCL, Open"
+            " MPI and data loaders share memory there\n"
+            f"  next: see what was left there (ls -l {_SHM}), remove it or start the pod anew"
         )
 
 
 def _names(names: Sequence[str], of: int) -> str:
     if len(names) == of and of > 1:
         return f"all {of} hosts"
-    shown = ", ".join(names[:_SHOWN_HOSTS])
-    more = len(names) - _SHOWN_HOSTS
-    return f"{shown} and {more} more" if more > 0 else shown
+    return format_list(names, most=_SHOWN_HOSTS)

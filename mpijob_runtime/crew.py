@@ -16,6 +16,7 @@ from mpijob_runtime.errors import ConfigurationError, HostsNotReadyError, Spread
 from mpijob_runtime.facts import Facts
 from mpijob_runtime.host_facts import parse_host_facts
 from mpijob_runtime.hosts import short_name
+from mpijob_runtime.lists import format_list
 from mpijob_runtime.plan import LaunchPlan
 from mpijob_runtime.private_files import allow_descriptors, make_run_dir, write_private
 from mpijob_runtime.probes.ssh import (
@@ -35,7 +36,6 @@ _STEP_SECONDS = 10.0
 _FENCE_SECONDS = 15.0
 _CONTROL_VARIABLES = ("OMPI_MCA_oob_tcp_if_include", "PRTE_MCA_prte_if_include")
 _DAEMONS = {4: "orted", 5: "prted"}
-_SHOWN_NODES = 8
 
 
 def write_files(plan: LaunchPlan) -> None:
@@ -170,6 +170,7 @@ def _greet(watch: HostWatch, start: Start) -> None:
         "attempt": start.attempt.id,
         "keep": ",".join(start.attempt.siblings()),
         "grace_seconds": grace_seconds,
+        "directory": start.facts.directory,
     }
     if watch.host in hosts:
         hello["member"] = 1
@@ -272,7 +273,7 @@ def _check_nodes(crew: Sequence[HostWatch], settings: Settings, console: Console
     shared = [hosts for hosts in nodes.values() if len(hosts) > 1]
     if not shared:
         return
-    groups = "; ".join(", ".join(hosts[:_SHOWN_NODES]) for hosts in shared[:_SHOWN_NODES])
+    groups = format_list([format_list(hosts) for hosts in shared], between="; ")
     message = f"{len(crew)} hosts are on {len(nodes)} physical nodes; together are {groups}"
     if settings.distinct_nodes:
         remedy = "spread the workers, for example by pod anti-affinity on kubernetes.io/hostname"

@@ -2,7 +2,7 @@
 
 A network counts only if every host reaches the next one on it; its name proves nothing.
 
-Layer: pure; imports facts.
+Layer: pure; imports facts, lists.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_interface
 
 from mpijob_runtime.facts import HostFacts, InterfaceFacts
+from mpijob_runtime.lists import format_list
 
 _ALIKE = 0.9
 """Rates that differ by less are taken for the same; then the first network in order counts."""
@@ -126,9 +127,10 @@ def worth_measuring(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
 def describe_network(network: DataNetwork) -> str:
     """Return a network for people: ``net1 (478 Mbit/s; eth0 95 Mbit/s)``."""
     words = [] if network.mbit_per_second is None else [f"{network.mbit_per_second:.0f} Mbit/s"]
-    for name, rate in list(network.others.items())[:_SHOWN]:
+    for name, rate in network.others.items():
         words.append(f"{name} {rate if isinstance(rate, str) else f'{rate:.0f} Mbit/s'}")
-    return f"{network.candidate} ({'; '.join(words)})" if words else str(network.candidate)
+    listed = format_list(words, most=1 + _SHOWN, between="; ")
+    return f"{network.candidate} ({listed})" if words else str(network.candidate)
 
 
 def describe_mtus(candidate: Candidate) -> str:
@@ -138,7 +140,7 @@ def describe_mtus(candidate: Candidate) -> str:
         sizes.setdefault(end.mtu, []).append(host)
     if len(sizes) < 2:  # noqa: PLR2004 - all are the same
         return ""
-    words = (f"{mtu} on {', '.join(hosts[:_SHOWN])}" for mtu, hosts in sorted(sizes.items()))
+    words = (f"{mtu} on {format_list(hosts, most=_SHOWN)}" for mtu, hosts in sorted(sizes.items()))
     return f"MTUs of {candidate} differ: {'; '.join(words)}"
 
 

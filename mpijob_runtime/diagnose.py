@@ -12,6 +12,7 @@ from typing import Literal
 from mpijob_runtime.errors import MpiJobError
 from mpijob_runtime.hosts import short_name
 from mpijob_runtime.last_words import explain_last_words, lost_a_peer
+from mpijob_runtime.lists import format_list
 from mpijob_runtime.outcome import FirstFailure, Outcome, Result, count, describe_exit, format_ranks
 from mpijob_runtime.records import RankRecord
 
@@ -76,6 +77,7 @@ class Observation:
         mpirun_said: the last that mpirun itself wrote.
         phases_seconds: ``wait`` and ``run`` so far.
         opened_seconds: from mpirun's start until all ranks were let through the gate, or None.
+        own_ranks: that ranks are on the launcher itself by the user's own wish, or empty.
     """
 
     mpirun_code: int
@@ -92,6 +94,7 @@ class Observation:
     mpirun_said: str
     phases_seconds: Mapping[str, float]
     opened_seconds: float | None
+    own_ranks: str = ""
 
 
 def diagnose(seen: Observation) -> Outcome:
@@ -155,7 +158,7 @@ def _never_started(seen: Observation) -> tuple[Result, int, str]:
     if _program_is_missing(seen):
         return "not_started", _NOT_FOUND_CODE, "program not found: see mpirun's own words above"
     if seen.lost_hosts:
-        lost = ", ".join(map(short_name, seen.lost_hosts))
+        lost = _names(seen.lost_hosts)
         return "failed", TRY_AGAIN_CODE, f"host {lost} was lost while the job started"
     ranks, expected = _started(seen), _expected(seen)
     so_far = f"{ranks} of {count(expected, 'rank')}" if expected else "none of the ranks"
@@ -232,10 +235,10 @@ def _believe(seen: Observation) -> tuple[Result, int, str]:
     ranks, expected = _started(seen), _expected(seen)
     if seen.recorded and expected is not None and ranks < expected:
         reason = f"{said}, but only {ranks} of {count(expected, 'rank')} left a record"
-        lost = f"; lost {', '.join(seen.lost_hosts)}" if seen.lost_hosts else ""
+        lost = f"; lost {_names(seen.lost_hosts)}" if seen.lost_hosts else ""
         return "failed", TRY_AGAIN_CODE, reason + lost
     if seen.lost_hosts and not ranks:
-        return "failed", TRY_AGAIN_CODE, f"{said}, but {', '.join(seen.lost_hosts)} was lost"
+        return "failed", TRY_AGAIN_CODE, f"{said}, but {_names(seen.lost_hosts)} was lost"
     return "succeeded", 0, _proof(seen) + ("" if seen.stop is None else f"; {said}")
 
 
@@ -259,7 +262,10 @@ def _proof(seen: Observation) -> str:
     used = sum(1 for placed in seen.hosts.values() if placed)
     if not ranks:
         return "mpirun ended with 0, but where its ranks ran is unproved: they left no records"
-    return f"{count(ranks, 'rank')} on {count(used, 'host')}"
+    placed = f"{count(ranks, 'rank')} on {count(used, 'host')}"
+    if not seen.own_ranks:
+        return placed
+    return seen.own_ranks if used == 1 else f"{placed}; {seen.own_ranks}"
 
 
 def _first_failure(seen: Observation) -> FirstFailure | None:
@@ -328,7 +334,7 @@ def _lost_host(seen: Observation) -> FirstFailure:
     host = lost[0]
     ranks = seen.hosts.get(host, ())
     had = f", which had {format_ranks(ranks)}," if ranks else ""
-    others = "".join(f"; {other} as well" for other in lost[1:])
+    others = f"; {_names(lost[1:])} as well" if lost[1:] else ""
     return FirstFailure(
         rank=min(ranks, default=None),
         host=host,
@@ -337,6 +343,10 @@ def _lost_host(seen: Observation) -> FirstFailure:
         cause=f"host {short_name(host)}{had} was lost while the job ran{others}",
         evidence=(f"our ssh connection to {host} broke; mpirun ended with {seen.mpirun_code}",),
     )
+
+
+def _names(hosts: Sequence[str]) -> str:
+    return format_list([short_name(host) for host in hosts])
 
 
 def _cause(record: RankRecord) -> str:

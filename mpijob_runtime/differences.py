@@ -15,6 +15,7 @@ _SHOWN_VALUES = 4
 _OWNERS_WIDTH = 14
 _WIDEST_OWNERS = 40
 _ABSENT = "(not set)"
+_SEARCH_PATHS = frozenset({"PATH", "LD_LIBRARY_PATH", "PYTHONPATH"})
 
 Owner = TypeVar("Owner", int, str)
 
@@ -73,8 +74,20 @@ def _align(rows: list[tuple[str, str, str]]) -> list[str]:
 
 
 def _compared(record: RankRecord) -> dict[str, str]:
+    environ = {name: _meaning(name, value) for name, value in record.environ.items()}
     versions = {f"version of {name}": value for name, value in record.versions.items()}
-    return {**record.environ, **versions}
+    zone = {"time zone": f"UTC{record.zone}"} if record.zone else {}
+    return {name: value for name, value in environ.items() if value is not None} | versions | zone
+
+
+def _meaning(name: str, value: str) -> str | None:
+    """Return a search path without empty and repeated parts, which mpirun and shells add.
+
+    One without any part is None, as if it were not set.
+    """
+    if name not in _SEARCH_PATHS:
+        return value
+    return ":".join(dict.fromkeys(filter(None, value.split(":")))) or None
 
 
 def _short(name: str, value: str) -> str:

@@ -14,13 +14,18 @@
 
 The codes follow sysexits(3) where one fits. What only a job that has run can end with is no
 error but an outcome: see diagnose.py for 75, 76 and 130.
-Layer: bottom; imports nothing of ours.
+
+Layer: bottom; imports lists.
 """
 
 import errno
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from mpijob_runtime.lists import format_rest
+
+_SHOWN_HOSTS = 16
 
 
 class MpiJobError(Exception):
@@ -80,12 +85,13 @@ class InputError(MpiJobError):
 
     exit_code = 65
     kind = "input"
-    shown = 10
+    shown: int | None = 10
+    """How many problems the message names; None for all of them."""
 
     def __init__(self, path: str, problems: Sequence[Problem], *, remedy: str = "") -> None:
         lines = [problem.describe(path) for problem in problems[: self.shown]]
-        if len(problems) > self.shown:
-            lines.append(f"… and {len(problems) - self.shown} more")
+        if len(problems) > len(lines):
+            lines.append(f"… and {len(problems) - len(lines)} more")
         super().__init__("\n".join(lines), remedy=remedy)
         self.path = path
         self.problems = tuple(problems)
@@ -101,6 +107,7 @@ class ManifestError(InputError):
     """An MPIJob manifest is wrong or asks for what is not supported."""
 
     kind = "manifest"
+    shown = None
 
 
 class HostsNotReadyError(MpiJobError):
@@ -116,10 +123,27 @@ class HostsNotReadyError(MpiJobError):
 
     def __init__(self, reasons: Mapping[str, str], *, waited_seconds: float, total: int) -> None:
         lines = [f"{len(reasons)} of {total} hosts not ready after {waited_seconds:.1f} s:"]
-        lines += [f"  {host}: {reason}" for host, reason in reasons.items()]
-        super().__init__("\n".join(lines))
+        super().__init__("\n".join([*lines, *describe_reasons(reasons)]))
         self.reasons = dict(reasons)
         self.waited_seconds = waited_seconds
+
+
+def describe_reasons(reasons: Mapping[str, str]) -> list[str]:
+    """Return a line for each host and why it is missing, 16 at most and how many more there are.
+
+    Reasons begin with the step of a login; of each step at least one host is shown, so that the
+    one wrong key does not hide behind a thousand workers that are still to start.
+
+    Args:
+        reasons: host name -> why it is missing, as ``tcp: connection refused``.
+    """
+    of_each_step: dict[str, str] = {}
+    for host, reason in reasons.items():
+        of_each_step.setdefault(reason.partition(":")[0], host)
+    chosen = {*list(dict.fromkeys([*of_each_step.values(), *reasons]))[:_SHOWN_HOSTS]}
+    lines = [f"  {host}: {reason}" for host, reason in reasons.items() if host in chosen]
+    rest = format_rest(len(reasons), _SHOWN_HOSTS)
+    return [*lines, f" {rest}"] if rest else lines
 
 
 class SpreadError(MpiJobError):

@@ -132,6 +132,19 @@ class RdmaFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitFacts:
+    """A limit of a process, as ``ulimit`` sets it.
+
+    Attributes:
+        name: as limits.conf(5) has it: ``nofile``.
+        most: a number, or bytes; None for no limit.
+    """
+
+    name: str
+    most: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class HostFacts:
     """What a host's agent saw of its container and machine.
 
@@ -141,7 +154,12 @@ class HostFacts:
         rdma: devices, usable or not.
         memlock_bytes: how much memory may be locked, or None for any.
         shm_bytes: size of /dev/shm.
+        shm_free_bytes: how much of it is free, or None if that is not known.
         gpu_driver: whether there is a driver of NVIDIA's.
+        limits: of resources of a process.
+        umask: the file mode creation mask, or None if it is not known.
+        missing_directory: the launcher's working directory if it is not there, else empty.
+        home: where Open MPI starts ranks then.
     """
 
     cpus: int = 1
@@ -149,7 +167,12 @@ class HostFacts:
     rdma: tuple[RdmaFacts, ...] = ()
     memlock_bytes: int | None = None
     shm_bytes: int = 0
+    shm_free_bytes: int | None = None
     gpu_driver: bool = False
+    limits: tuple[LimitFacts, ...] = ()
+    umask: int | None = None
+    missing_directory: str = ""
+    home: str = ""
 
     @property
     def usable_rdma(self) -> tuple[RdmaFacts, ...]:
@@ -192,6 +215,7 @@ class Facts:
         host: what this container's agent would say.
         control_interface: of several interfaces the one that has the address of this host's own
             name, or None.
+        directory: this process's working directory, as mpirun takes it; empty if it has none.
     """
 
     system: SystemFacts
@@ -202,6 +226,7 @@ class Facts:
     rsh: str | None
     host: HostFacts = HostFacts()
     control_interface: str | None = None
+    directory: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from mpijob_runtime.differences import format_table
 from mpijob_runtime.facts import GpuHostFacts
 from mpijob_runtime.hosts import short_name
+from mpijob_runtime.lists import format_list
 
 _SHOWN_HOSTS = 2
 _GIB = 1 << 30
@@ -59,6 +60,4 @@ def _count_alike(values: Sequence[str]) -> str:
 
 
 def _format_hosts(hosts: list[str]) -> str:
-    shown = ", ".join(short_name(name) for name in hosts[:_SHOWN_HOSTS])
-    left = len(hosts) - _SHOWN_HOSTS
-    return f"{shown} and {left} more" if left > 0 else shown
+    return format_list([short_name(name) for name in hosts], most=_SHOWN_HOSTS)

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_interface
 
-from mpijob_runtime.facts import HostFacts, InterfaceFacts, RdmaFacts
+from mpijob_runtime.facts import HostFacts, InterfaceFacts, LimitFacts, RdmaFacts
 
 _MOST_ITEMS = 4096
 _LONGEST_TEXT = 64
+_LONGEST_PATH = 4096
 _MOST_PORTS = 1 << 16
 
 
@@ -29,14 +30,18 @@ class Listening:
 
 def parse_host_facts(said: Mapping[str, object]) -> HostFacts:
     """Return the facts in an agent's description of its machine (machine.py)."""
-    memlock = _whole(said.get("memlock_bytes"), -1)
     return HostFacts(
         cpus=max(1, _whole(said.get("cpus"), 1)),
         interfaces=tuple(_interfaces(said.get("interfaces"))),
         rdma=tuple(_rdma(said.get("rdma"))),
-        memlock_bytes=memlock if memlock >= 0 else None,
+        memlock_bytes=_not_negative(said.get("memlock_bytes")),
         shm_bytes=_whole(said.get("shm_bytes"), 0),
+        shm_free_bytes=_not_negative(said.get("shm_free_bytes")),
         gpu_driver=said.get("gpu_driver") is True,
+        limits=tuple(_limits(said.get("limits"))),
+        umask=_not_negative(said.get("umask")),
+        missing_directory=_path(said.get("missing_directory")),
+        home=_path(said.get("home")),
     )
 
 
@@ -66,6 +71,12 @@ def _rdma(items: object) -> Iterable[RdmaFacts]:
         yield RdmaFacts(name, kind, state, rate, usable=item.get("usable") is True)
 
 
+def _limits(said: object) -> Iterable[LimitFacts]:
+    for name, most in _mapping(said).items():
+        if _text(name):
+            yield LimitFacts(name, _not_negative(most))
+
+
 def _is_address(text: str) -> bool:
     try:
         ip_interface(text)
@@ -76,6 +87,16 @@ def _is_address(text: str) -> bool:
 
 def _whole(value: object, default: int) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else default
+
+
+def _not_negative(value: object) -> int | None:
+    number = _whole(value, -1)
+    return number if number >= 0 else None
+
+
+def _path(value: object) -> str:
+    text = value if isinstance(value, str) else ""
+    return text if len(text) <= _LONGEST_PATH and text.isprintable() else ""
 
 
 def _text(value: object) -> str:

@@ -13,7 +13,7 @@ from mpijob_runtime.attempts import RunningAttempt
 from mpijob_runtime.console import Console
 from mpijob_runtime.crew import Start, check_crew, join_all, join_here, write_files
 from mpijob_runtime.diagnose import INTERRUPTED_CODE, TRY_AGAIN_CODE
-from mpijob_runtime.errors import explain_error
+from mpijob_runtime.errors import ConfigurationError, explain_error
 from mpijob_runtime.facts import Facts
 from mpijob_runtime.hosts import Hostfile, missing_hostfile, parse_host_list, parse_hostfile
 from mpijob_runtime.outcome import Outcome, count
@@ -133,10 +133,18 @@ def read_hosts(settings: Settings) -> Hostfile:
 
     Raises:
         HostfileError: if there are none, or the file is wrong.
+        ConfigurationError: if the operator's is for another MPI.
     """
     if settings.host is not None:
         return parse_host_list(settings.host, source=settings.host_source)
-    path = settings.hostfile
+    path, operator = settings.hostfile, settings.operator
+    if path == operator.hostfile and operator.implementation != "OpenMPI":
+        raise ConfigurationError(
+            f"spec.mpiImplementation of the MPIJob: found {operator.implementation}, wanted"
+            " OpenMPI, which this image has",
+            remedy="write mpiImplementation: OpenMPI or leave it out, or use an image with"
+            f" {operator.implementation}",
+        )
     if path is None:
         raise missing_hostfile("hostfile", "no hostfile named and no operator's /etc/mpi/hostfile")
     try:

@@ -1,52 +1,28 @@
 """What mpirun itself says on stderr: passed on line by line, and its last words kept.
 
-Layer: effects (descriptors, threads).
+Layer: effects (descriptors, threads); imports noise, passed_lines.
 """
 
-import os
-import threading
 from collections import deque
 
+from mpijob_runtime.noise import is_noise_of_mpirun
+from mpijob_runtime.passed_lines import PassedLines
+
 _KEPT_LINES = 60
-_LONGEST_LINE = 1 << 16
 
 
-class MpirunErrors:
-    """A pipe for mpirun's stderr.
-
-    Attributes:
-        descriptor: the end that mpirun gets.
-    """
+class MpirunErrors(PassedLines):
+    """A pipe for mpirun's stderr, which keeps the last lines."""
 
     def __init__(self, target: int = 2) -> None:
-        self._reading, self.descriptor = os.pipe()
-        self._target = target
         self._lines: deque[bytes] = deque(maxlen=_KEPT_LINES)
-        self._thread = threading.Thread(target=self._pass_on, daemon=True, name="mpirun-stderr")
-        self._thread.start()
+        super().__init__(is_noise_of_mpirun, target=target)
 
     @property
     def tail(self) -> str:
         """The last lines."""
         return b"".join(self._lines).decode(errors="replace")
 
-    def close(self) -> None:
-        """Wait for the end of what is left to read, unless somebody else holds the pipe."""
-        self._thread.join(timeout=2.0)
-
-    def _pass_on(self) -> None:
-        rest = b""
-        while data := os.read(self._reading, 1 << 16):
-            rest += data
-            cut = rest.rfind(b"\n") + 1 if len(rest) < _LONGEST_LINE else len(rest)
-            self._write(rest[:cut])
-            rest = rest[cut:]
-        self._write(rest)
-
-    def _write(self, data: bytes) -> None:
-        self._lines.extend(data.splitlines(keepends=True))
-        try:
-            while data:
-                data = data[os.write(self._target, data) :]
-        except OSError:
-            return  # nobody reads our stderr any more
+    def note(self, lines: list[bytes]) -> None:
+        """Keep the last lines."""
+        self._lines.extend(lines)

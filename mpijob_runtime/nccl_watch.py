@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from mpijob_runtime.console import Console
 from mpijob_runtime.hosts import short_name
+from mpijob_runtime.lists import format_list
 from mpijob_runtime.nccl_log import NcclLog
 from mpijob_runtime.probes.nccl import decode_version
 from mpijob_runtime.watch import HostWatch, tell_all
@@ -74,7 +75,8 @@ class NcclWatch:
             hosts.setdefault(version, []).append(short_name(host))
         if len(hosts) == 1:
             return next(iter(hosts))
-        parts = (f"{v} on {', '.join(names[:_SHOWN_HOSTS])}" for v, names in sorted(hosts.items()))
+        listed = {v: format_list(names, most=_SHOWN_HOSTS) for v, names in sorted(hosts.items())}
+        parts = (f"{version} on {names}" for version, names in listed.items())
         return "; ".join(parts)
 
 

@@ -30,7 +30,9 @@ VOLCANO_HOSTS = "MPI_HOST"
 _HOSTFILE_VARIABLE = "OMPI_MCA_orte_default_hostfile"
 _SLOTS_VARIABLE = "OMPI_MCA_orte_set_default_slots"
 _AGENT_VARIABLE = "OMPI_MCA_plm_rsh_agent"
-_HYDRA_HOSTFILES = ("I_MPI_HYDRA_HOST_FILE", "HYDRA_HOST_FILE")
+_HYDRA_HOSTFILES = {"I_MPI_HYDRA_HOST_FILE": "Intel", "HYDRA_HOST_FILE": "MPICH"}
+"""Variables that name the hostfile of another MPI -> that MPI as ``mpiImplementation`` has it."""
+
 _GPU_VARIABLES = frozenset({"NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES"})
 
 _TRAINER_VARIABLES = frozenset(
@@ -74,6 +76,7 @@ class Operator:
         variables: names of variables that the operator set, not the user.
         host_list: hosts as text, where they are given by a variable, or None.
         transport: how it means the launcher to reach the workers.
+        implementation: the MPI that its hostfile and variables are for, as ``mpiImplementation``.
     """
 
     name: str
@@ -83,6 +86,7 @@ class Operator:
     variables: frozenset[str]
     host_list: str | None = None
     transport: Transport = "ssh"
+    implementation: str = "OpenMPI"
 
     @property
     def present(self) -> bool:
@@ -121,10 +125,14 @@ def _mpi_operator(environ: Mapping[str, str]) -> Operator | None:
         return Operator(name, "worker", None, 1, frozenset({ROLE_VARIABLE}))
     if role != "launcher":
         return None
-    given = (environ.get(variable) for variable in (_HOSTFILE_VARIABLE, *_HYDRA_HOSTFILES))
-    hostfile = next(filter(None, given), HOSTFILE)
+    given = [name for name in (_HOSTFILE_VARIABLE, *_HYDRA_HOSTFILES) if environ.get(name)]
     return Operator(
-        name, "launcher", hostfile, _slots(environ), _set(environ, _MPI_OPERATOR_VARIABLES)
+        name,
+        "launcher",
+        environ[given[0]] if given else HOSTFILE,
+        _slots(environ),
+        _set(environ, _MPI_OPERATOR_VARIABLES),
+        implementation=_HYDRA_HOSTFILES.get(given[0], "OpenMPI") if given else "OpenMPI",
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from mpijob_runtime.hosts import short_name
+from mpijob_runtime.lists import SHOWN_ITEMS, format_rest
 
 Result = Literal["succeeded", "failed", "preempted", "not_started"]
 
@@ -127,7 +128,7 @@ def count(number: int, noun: str) -> str:
 
 
 def format_ranks(ranks: Sequence[int]) -> str:
-    """Return ``rank 3`` or ``ranks 0-3,6``."""
+    """Return ``rank 3``, ``ranks 0-3,6`` or ``ranks 0,2,4,6,8,10,12,14 … and 56 more``."""
     if len(ranks) == 1:
         return f"rank {ranks[0]}"
     spans: list[list[int]] = []
@@ -136,8 +137,9 @@ def format_ranks(ranks: Sequence[int]) -> str:
             spans[-1][1] = rank
         else:
             spans.append([rank, rank])
-    texts = (str(a) if a == b else f"{a}-{b}" for a, b in spans)
-    return "ranks " + ",".join(texts)
+    texts = (str(a) if a == b else f"{a}-{b}" for a, b in spans[:SHOWN_ITEMS])
+    shown = sum(b - a + 1 for a, b in spans[:SHOWN_ITEMS])
+    return f"ranks {','.join(texts)}{format_rest(len(ranks), shown)}"
 
 
 def cut_text(text: str) -> bytes:

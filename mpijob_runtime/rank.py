@@ -38,7 +38,7 @@ _FOR_THE_PROGRAM = (_SIGHUP, _SIGINT, _SIGQUIT, _SIGUSR1, _SIGUSR2, _SIGTERM)
 
 _IGNORED_BY_PYTHON = (_SIGPIPE, _SIGXFSZ)
 _PR_SET_NAME = 15
-_COMPARED = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "OMP_NUM_THREADS")
+_COMPARED = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "OMP_NUM_THREADS", "TZ")
 _COMPARED_PREFIXES = ("NCCL_", "UCX_", "GLOO_", "FI_")
 _LONGEST_VALUE = 1024
 _LONGEST_WORD = 1 << 18
@@ -329,6 +329,7 @@ class _Agent:
             "world_size": environ.get("OMPI_COMM_WORLD_SIZE", "-1"),
             "local_rank": environ.get("OMPI_COMM_WORLD_LOCAL_RANK", "-1"),
             "found": int(found),
+            "directory": _working_directory(),
             "job": environ.get("PMIX_NAMESPACE") or environ.get("OMPI_MCA_orte_ess_jobid", ""),
             **compared,
         }
@@ -387,6 +388,13 @@ class suppress_os_error:  # noqa: N801 - as contextlib.suppress, whose import co
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
         return kind is not None and issubclass(kind, OSError)
+
+
+def _working_directory() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # somebody has removed it
+        return ""
 
 
 def _oom_kills() -> int:

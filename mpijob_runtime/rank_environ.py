@@ -1,6 +1,6 @@
 """The ranks' variables: what plan shows of them, and what the gate tells each host.
 
-Layer: pure; imports carried, data_network, defaults, environ, facts.
+Layer: pure; imports carried, clocks, data_network, defaults, environ, facts.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from mpijob_runtime import carried
 from mpijob_runtime.binding import bind_local_ranks
+from mpijob_runtime.clocks import ClockOffset
 from mpijob_runtime.data_network import DataNetwork
 from mpijob_runtime.defaults import RANK_DEFAULTS, RankDefault, rank_defaults_for
 from mpijob_runtime.environ import DECIDED_AT_LAUNCH, Source, Variable
@@ -39,11 +40,13 @@ class Findings:
         hosts: host -> what its agent saw; one with ranks that is not among them may have anything.
         network: the one that works between them, or None.
         gpus: host -> what NVML told there, of hosts that have a driver.
+        clocks: host -> how far its clock is from ours, where that is known.
     """
 
     hosts: Mapping[str, HostFacts] = field(default_factory=dict)
     network: DataNetwork | None = None
     gpus: Mapping[str, GpuHostFacts] = field(default_factory=dict)
+    clocks: Mapping[str, ClockOffset] = field(default_factory=dict)
 
 
 def rank_facts(ranks: Mapping[str, int], found: Findings) -> dict[str, RankFacts]:

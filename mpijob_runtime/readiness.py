@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from mpijob_runtime.errors import ConfigurationError, HostsNotReadyError
+from mpijob_runtime.errors import ConfigurationError, HostsNotReadyError, describe_reasons
 from mpijob_runtime.probes.ssh import HostRefusal
 
 MOST_THREADS = 64
@@ -241,7 +241,7 @@ class _Wait(Generic[Kept]):
 
 
 def _lasting(refusals: Mapping[str, HostRefusal], hosts: Mapping[str, float]) -> ConfigurationError:
-    lines = "\n".join(f"  {host}: {refusals[host]}" for host in hosts)
+    lines = "\n".join(describe_reasons({host: str(refusals[host]) for host in hosts}))
     message = f"{len(hosts)} hosts answer but refuse this job for {LASTING_SECONDS:.0f} s:\n{lines}"
     remedy = "check that launcher and workers mount the same ssh secret and run as the same user"
     return ConfigurationError(message, remedy=remedy)

@@ -28,6 +28,8 @@ class RankRecord:
         oom_kills: how many processes of its cgroup were killed for memory while it ran.
         environ: chosen variables that the rank has.
         versions: of Python and packages on its PATH.
+        directory: in which its program starts.
+        zone: its time zone's present distance from UTC, ``+0100``.
     """
 
     event: Event
@@ -42,6 +44,8 @@ class RankRecord:
     oom_kills: int = 0
     environ: Mapping[str, str] = field(default_factory=dict, hash=False)
     versions: Mapping[str, str] = field(default_factory=dict, hash=False)
+    directory: str = ""
+    zone: str = ""
 
     @property
     def ended(self) -> bool:
@@ -77,6 +81,8 @@ def parse_record(event: Mapping[str, object], host: str) -> RankRecord | None:
             oom_kills=int(_number(event.get("oom_kills", 0))),
             environ=_texts(event.get("env")),
             versions=_texts(event.get("versions")),
+            directory=str(event.get("directory", "")),
+            zone=str(event.get("zone", "")),
         )
     except (ValueError, TypeError, KeyError, OverflowError):
         return None

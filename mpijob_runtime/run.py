@@ -19,8 +19,10 @@ from mpijob_runtime.differences import find_differences, format_differences
 from mpijob_runtime.environ import apply_environ, decide_for_attempt
 from mpijob_runtime.errors import ConfigurationError, MpiJobError, describe_bug
 from mpijob_runtime.gate import Gate
+from mpijob_runtime.host_differences import describe_directories
 from mpijob_runtime.hosts import short_name
 from mpijob_runtime.keep_going import keeps_going
+from mpijob_runtime.lists import format_list
 from mpijob_runtime.mpirun_errors import MpirunErrors
 from mpijob_runtime.nccl_watch import NcclWatch
 from mpijob_runtime.outcome import Outcome, count, format_ranks
@@ -30,7 +32,7 @@ from mpijob_runtime.preemption import Preemption
 from mpijob_runtime.probes.ssh import SshConnection
 from mpijob_runtime.records import RankRecord, parse_record
 from mpijob_runtime.settings import Settings
-from mpijob_runtime.spread import Placement, choose_judgement
+from mpijob_runtime.spread import Placement, choose_judgement, describe_own_ranks
 from mpijob_runtime.stall import StallWatch
 from mpijob_runtime.supervise import Companion, Ending, Supervisor
 from mpijob_runtime.watch import HostWatch, LocalStream, finish, tell_all
@@ -39,7 +41,6 @@ _AFTER_FAILURE_SECONDS = 15.0
 """How long mpirun may take to end a job of which a rank has failed; Open MPI needs about one."""
 
 _ALIVE_SECONDS = 3.0
-_SHOWN_HOSTS = 8
 _SELF_SECONDS = 4.0
 """How long mpirun may take to end for a lost host; a SIGTERM meanwhile crashes 4.1.4 (measured)."""
 
@@ -220,6 +221,7 @@ class Run(Companion):
                     mpirun_said=self._errors.tail,
                     phases_seconds=phases_seconds,
                     opened_seconds=self._opened_seconds(),
+                    own_ranks=self._own_ranks("ran"),
                 )
             )
         return replace(outcome, network=self._gate.network, nccl=self._nccl.to_json())
@@ -227,6 +229,14 @@ class Run(Companion):
     def _opened_seconds(self) -> float | None:
         opened = self._gate.opened_at
         return None if opened is None else opened - self._began
+
+    def _own_ranks(self, verb: str) -> str:
+        """Return that ranks are on this launcher by the user's own wish, if they are."""
+        plan = self._plan
+        if plan.hostname in self._placement.planned or plan.aliases:
+            return ""
+        hosts = self._placement.hosts
+        return describe_own_ranks(hosts, plan.hostname, plan.argv[1:], verb=verb)
 
     def _failed_ranks(self) -> list[int]:
         return [record.rank for record in self._seen.records if record.failed]
@@ -316,7 +326,7 @@ class Run(Companion):
             self._note_all_started(record.world_size)
 
     def _misplaced(self) -> str:
-        return "\n    ".join(self._placement.misplaced)
+        return format_list(self._placement.misplaced, between="\n    ")
 
     def _note_all_started(self, world_size: int) -> None:
         """Every rank is at the gate, in its place: compare them and let them through."""
@@ -335,9 +345,14 @@ class Run(Companion):
             event="started",
             spread=self._seen.proof,
         )
-        table = format_differences(find_differences(self._seen.starts.values()))
-        if table:
-            self._console.warning(table)
+        starts = self._seen.starts.values()
+        for text in (
+            self._own_ranks("start"),
+            format_differences(find_differences(starts)),
+            describe_directories(starts, self._gate.survey.hosts),
+        ):
+            if text:
+                self._console.warning(text)
 
     def _on_outsider(self, host: str) -> None:
         """A host that is not of the plan: nothing there waits for us or tells us anything."""
@@ -482,7 +497,7 @@ class Run(Companion):
             return ""
         if silent == sorted(remote):
             return ", and mpirun contacted no host"
-        return f", and mpirun did not contact {', '.join(map(short_name, silent[:_SHOWN_HOSTS]))}"
+        return f", and mpirun did not contact {format_list([*map(short_name, silent)])}"
 
     def _end_is_overdue(self, now: float) -> bool:
         seen = self._seen

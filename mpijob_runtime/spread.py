@@ -3,11 +3,11 @@
 Layer: pure; imports hosts, outcome for words, records.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from mpijob_runtime.hosts import short_name
-from mpijob_runtime.outcome import format_ranks
+from mpijob_runtime.outcome import count, format_ranks
 from mpijob_runtime.records import RankRecord
 
 Judgement = Literal["slots", "hosts", "none"]
@@ -17,6 +17,8 @@ _OWN_PLACEMENT = frozenset(
     {"H", "host", "hostfile", "machinefile", "add-host", "add-hostfile", "default-hostfile"}
     | {"rf", "rankfile", "map-by", "rank-by", "app", "tune", "bynode", "npersocket"}
 )
+_NAMING_HOSTS = frozenset({"H", "host", "hostfile", "machinefile", "default-hostfile"})
+_LONGEST_OPTION = 60
 _MAPPING_VARIABLES = ("OMPI_MCA_rmaps_", "PRTE_MCA_rmaps_", "OMPI_MCA_orte_rankfile")
 
 
@@ -35,6 +37,37 @@ def choose_judgement(
         return "hosts" if own else "slots"
     words = (w.lstrip("-").partition("=")[0] for w in mpirun_arguments if w.startswith("-"))
     return "none" if any(word in _OWN_PLACEMENT for word in words) else "hosts"
+
+
+def describe_own_ranks(
+    hosts: Mapping[str, Sequence[int]],
+    hostname: str,
+    mpirun_arguments: Sequence[str],
+    *,
+    verb: str,
+) -> str:
+    """Return that ranks are on the launcher itself, and which of mpirun's options put them there.
+
+    Args:
+        hosts: host -> its ranks, those of hosts outside of the plan included.
+        hostname: how the launcher calls itself; it is not of the plan.
+        mpirun_arguments: a user's whole mpirun line.
+        verb: what the ranks do or did.
+    """
+    ranks = len(hosts.get(hostname, ()))
+    if not ranks:
+        return ""
+    option = next(_placing_options(mpirun_arguments), "")
+    asked = f"as {option} asks" if option else "as mpirun was told"
+    return f"{count(ranks, 'rank')} {verb} on the launcher itself, {asked}"
+
+
+def _placing_options(arguments: Sequence[str]) -> Iterator[str]:
+    """Yield the options that name hosts, each with its value."""
+    for word, after in zip(arguments, [*arguments[1:], ""], strict=True):
+        name, equals, _ = word.lstrip("-").partition("=")
+        if word.startswith("-") and name in _NAMING_HOSTS:
+            yield word if equals else f"{word} {after}"[:_LONGEST_OPTION]
 
 
 class Placement:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from mpijob_runtime.lists import format_list
 from mpijob_runtime.outcome import format_ranks
 
 _FRAME = re.compile(r"^\s+(?P<function>\S+) \((?P<place>[^)]*)\)", re.MULTILINE)
@@ -63,7 +64,7 @@ def describe_stacks(
     if stopped:
         lines.append(f"  stopped by a signal (SIGSTOP): {format_ranks(sorted(stopped))}")
     if daemons:
-        lines.append(f"  stopped by a signal (SIGSTOP): {', '.join(daemons)}")
+        lines.append(f"  stopped by a signal (SIGSTOP): {format_list(daemons)}")
     if silent:
         lines.append(f"  no answer from: {format_ranks(sorted(silent))}")
     lines += _candidate(ordered, stopped, silent)
@@ -72,6 +73,8 @@ def describe_stacks(
         who = format_ranks([stack.rank for stack in group])
         lines.append(f"  {who}, by {first.how} of rank {first.rank} on {first.host}:")
         lines += [f"    {line}" for line in first.text.strip().splitlines()[:_SHOWN_LINES]]
+    if len(ordered) > _SHOWN_GROUPS:
+        lines.append(f"  … and {len(ordered) - _SHOWN_GROUPS} more places")
     return "\n".join(lines)
 
 

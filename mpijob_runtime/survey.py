@@ -25,6 +25,7 @@ from mpijob_runtime.fact_json import FactsError, facts_from_json
 from mpijob_runtime.facts import GpuHostFacts, HostFacts
 from mpijob_runtime.host_facts import parse_host_facts, parse_listening
 from mpijob_runtime.hosts import short_name
+from mpijob_runtime.lists import format_list
 from mpijob_runtime.rank_environ import Findings
 from mpijob_runtime.watch import HostWatch
 
@@ -90,7 +91,8 @@ class Survey:
     @property
     def findings(self) -> Findings:
         """What is known by now."""
-        return Findings(self.hosts, self.network, self.gpus)
+        clocks = {watch.host: watch.clock for watch in self._watches if watch.clock is not None}
+        return Findings(self.hosts, self.network, self.gpus, clocks)
 
     @property
     def decided(self) -> bool:
@@ -144,7 +146,7 @@ class Survey:
     def act(self, now: float) -> None:
         """Give up on what has not been answered in time."""
         if self._gpus_awaited and now >= self._gpu_deadline:
-            silent = ", ".join(sorted(map(short_name, self._gpus_awaited))[:_SHOWN_PAIRS])
+            silent = format_list(sorted(map(short_name, self._gpus_awaited)))
             self._console.warning(f"{silent}: no word of the GPUs within {_GPU_SECONDS:.0f} s")
             self._gpus_awaited.clear()
         asked = self._round
@@ -198,9 +200,7 @@ class Survey:
             pairs = self._failed_pairs(asked, number)
             if pairs:
                 self._rates.pop(candidate, None)
-                more = len(pairs) - _SHOWN_PAIRS
-                rest = [f"and {more} more pairs"] if more > 0 else []
-                self._failed[candidate] = "; ".join([*pairs[:_SHOWN_PAIRS], *rest])
+                self._failed[candidate] = format_list(pairs, most=_SHOWN_PAIRS, between="; ")
             else:
                 rates = [asked.rates[asked.name(w.host, number)] for w in self._watches]
                 self._rates[candidate] = min(rates) if asked.measured else None

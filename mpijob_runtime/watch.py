@@ -1,6 +1,6 @@
 """The launcher's end of the hosts' agents.
 
-Layer: effects (threads, processes); imports carried, frame_reader, frames, probes.ssh,
+Layer: effects (threads, processes); imports carried, clocks, frame_reader, frames, probes.ssh,
 processes.
 """
 
@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import IO, Protocol, cast
 
 from mpijob_runtime import carried, frames, processes
+from mpijob_runtime.clocks import ClockOffset, measure_offset
 from mpijob_runtime.frame_reader import Frame, FrameReader, parse_object
 from mpijob_runtime.frames import FrameError
 from mpijob_runtime.probes.ssh import HostRefusal, SshConnection
@@ -144,6 +145,7 @@ class HostWatch:
 
     Attributes:
         hello: what the agent said at first.
+        clock: how far the host's clock is from ours, or None if that is not known.
         stream: the agent.
         lost: whether it ended before it was told to finish.
     """
@@ -152,6 +154,7 @@ class HostWatch:
         self.host = host
         self.connection = connection
         self.hello: dict[str, object] = {}
+        self.clock: ClockOffset | None = None
         self.lost = False
         self.stream = stream
         self._reader = FrameReader()
@@ -167,6 +170,7 @@ class HostWatch:
         """
         deadline = time.monotonic() + timeout_seconds
         try:
+            asked_at = time.time()
             self.tell(**hello)
             while not self._waiting:
                 left = max(deadline - time.monotonic(), _POLL_SECONDS)
@@ -174,7 +178,9 @@ class HostWatch:
                 if not data:
                     raise self._no_agent()
                 self._waiting += self._reader.feed(data)
+            answered_at = time.time()
             self.hello = parse_object(self._waiting.pop(0)[2])
+            self.clock = measure_offset(self.hello.get("clock"), asked_at, answered_at)
         except TimeoutError as error:
             reason = f"no word of the host's agent within {timeout_seconds:.0f} s"
             raise HostRefusal("session", reason) from error

@@ -19,6 +19,8 @@ from mpijob_runtime.environ import Paths
 from mpijob_runtime.errors import ConfigurationError
 from mpijob_runtime.facts import SystemFacts, UserFacts
 from mpijob_runtime.host_key import host_names, make_host_key, read_public_key
+from mpijob_runtime.noise import is_noise_of_sshd
+from mpijob_runtime.passed_lines import PassedLines
 from mpijob_runtime.private_files import make_run_dir, write_private
 from mpijob_runtime.probes.keys import find_job_key
 from mpijob_runtime.probes.system import probe_system, probe_user
@@ -121,13 +123,16 @@ def run_worker(settings: Settings, arguments: Sequence[str], *, console: Console
     console.info(f"worker: sshd on port {settings.ssh_port} as UID {os.geteuid()}")
     run_dir = choose_run_dir(settings.run_dir)
     watch = WorkerWatch(run_dir, settings.grace_seconds, settings.idle_timeout_seconds, console)
+    errors = PassedLines(is_noise_of_sshd)
     supervisor = Supervisor(
         argv,
         settings.environ,
         grace_seconds=_SSHD_SECONDS,
         companion=watch,
+        stderr=errors.descriptor,
     )
     ending = supervisor.run()
+    errors.close()
     if ending.signals:
         console.info(f"worker: ended by {ending.signals[0].name}")
         return 0 if ending.signals[0] == signal.SIGTERM else 128 + ending.signals[0]

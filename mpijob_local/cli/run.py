@@ -29,7 +29,7 @@ Examples:
   mpijob-local run job.yaml --rate 1gbit        one network, its links shaped
   mpijob-local run job.yaml --claim results=./results    what pods write there stays
   mpijob-local run -q job.yaml > result.txt     the launcher's output alone
-  mpijob-local run job.yaml --ignore nodeSelector --ignore '*.volumes[1]'
+  mpijob-local run job.yaml --ignore nvidia.com/gpu --ignore '*.volumes[1]'
 
 Exits with the launcher's exit code. Without --keep everything is removed at the end, as when
 the MPIJob is deleted.
@@ -53,7 +53,8 @@ the MPIJob is deleted.
     "--ignore",
     multiple=True,
     metavar="FIELD",
-    help="Leave out a field that is refused: its name, or a shell pattern of its path. Repeatable.",
+    help="Leave out a field that is refused: its name, or a shell pattern of its path. Repeatable."
+    " A refusal prints the options that leave out all of them.",
 )
 @click.option(
     "--networks",

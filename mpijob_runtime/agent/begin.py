@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import resource
+import time
 
 from mpijob_runtime import carried, frames, processes
 from mpijob_runtime.agent.fence import fence
@@ -21,10 +22,11 @@ def main() -> None:
     processes.name_this_process(carried.AGENT_NAME)
     outgoing = Outgoing(1)
     hello = frames.parse_command(_read_line(0))
+    heard_at = time.time()
     attempt, grace = hello["attempt"], float(hello["grace_seconds"])
     run_dir = choose_run_dir(os.environ.get(carried.RUN_DIR))
     _allow_descriptors()
-    machine = describe_machine()
+    machine = {**describe_machine(), **_describe_places(hello.get("directory", ""))}
     answer: dict[str, object] = {
         "event": "hello",
         "host": os.uname().nodename,
@@ -42,6 +44,7 @@ def main() -> None:
             answer["links"] = agent.links.listen(_addresses(machine))
     else:
         answer["refused"] = refused
+    answer["clock"] = [heard_at, time.time()]
     outgoing.put(frames.GREETING + frames.format_event(answer))
     outgoing.flush(within_seconds=FLUSH_SECONDS)
     if refused is None:
@@ -76,6 +79,17 @@ def _allow_descriptors() -> None:
     """Raise the limit of open files: each rank takes three here."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _describe_places(directory: str) -> dict[str, str]:
+    """Return the launcher's working directory if ranks cannot start in it, and where else.
+
+    Both Open MPIs start a rank in its home if they cannot change to mpirun's own directory, and
+    say nothing (measured with 4.1.4 and 5.0.11).
+    """
+    usable = os.path.isdir(directory) and os.access(directory, os.X_OK)
+    home = os.path.realpath(os.environ.get("HOME") or "/")
+    return {"missing_directory": "" if usable else directory, "home": home}
 
 
 def _addresses(machine: dict[str, object]) -> list[str]:

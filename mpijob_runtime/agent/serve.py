@@ -19,6 +19,7 @@ from mpijob_runtime.agent.stacks import stacks_of
 from mpijob_runtime.agent.streams import Outgoing, RankStream
 from mpijob_runtime.agent.versions import versions_on_path
 from mpijob_runtime.agent.wrapper import Wrapper
+from mpijob_runtime.agent.zone import offset_of_zone
 from mpijob_runtime.container_environ import read_container_environ
 from mpijob_runtime.run_dir import at_socket
 
@@ -448,7 +449,9 @@ class Agent:
                 self._poll.unregister(descriptor)
         environ = {k[4:]: fields.pop(k) for k in list(fields) if k.startswith("env.")}
         versions = versions_on_path(str(environ.get("PATH", "")))
-        self.tell("start", **fields, env=environ, versions=versions)
+        named = environ.pop("TZ", None)
+        zone = offset_of_zone(None if named is None else str(named))
+        self.tell("start", **fields, env=environ, versions=versions, zone=zone)
         if self._open:
             wrapper.go(self._told, first=False)
         if self._held:

@@ -115,7 +115,7 @@ def _parse_message(text: str) -> tuple[str, dict[str, object]]:
             fields[name] = _whole(value)
         elif name in ("time", "monotonic"):
             fields[name] = _seconds(value)
-        elif name == "job" or name.startswith("env."):
+        elif name in ("job", "directory") or name.startswith("env."):
             fields[_shown(name)] = _shown(value)
     if event not in _NEEDED or not _NEEDED[event] <= fields.keys():
         raise ValueError(f"no message of a wrapper: {event[:40]!r}")

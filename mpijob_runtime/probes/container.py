@@ -35,7 +35,22 @@ def probe_container(settings: Settings) -> Facts:
         rsh=RSH if os.access(RSH, os.X_OK) else None,
         host=host,
         control_interface=_control_interface(host.interfaces),
+        directory=working_directory(settings.environ.get("PWD", "")),
     )
+
+
+def working_directory(named: str) -> str:
+    """Return the working directory as Open MPI gives it to ranks: by the shell's name for it.
+
+    Args:
+        named: ``PWD``, which may lead there over a link.
+    """
+    try:
+        here = os.getcwd()
+        path = named if named.startswith("/") and os.path.samefile(named, here) else here
+    except OSError:
+        return ""
+    return path if path.isprintable() else ""
 
 
 def _control_interface(interfaces: Sequence[InterfaceFacts]) -> str | None:

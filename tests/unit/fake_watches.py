@@ -7,6 +7,7 @@ class FakeWatch:
     def __init__(self, host, machine=None, *, links=True, **more):
         self.host = host
         self.told = []
+        self.clock = None
         self.hello = {"host": host, **more}
         if machine is not None:
             self.hello["machine"] = machine

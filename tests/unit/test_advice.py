@@ -1,6 +1,7 @@
 import pytest
 
 from mpijob_runtime.advice import advise
+from mpijob_runtime.clocks import ClockOffset
 from mpijob_runtime.facts import HostFacts, RdmaFacts
 from mpijob_runtime.rank_environ import Findings
 
@@ -15,6 +16,11 @@ KIB, MIB = 1 << 10, 1 << 20
         (HostFacts(rdma=(CLOSED,)), 1, "mlx5_0 cannot be opened"),
         (HostFacts(rdma=(OPEN,), memlock_bytes=64 * KIB), 1, "64 KiB of memory may be locked"),
         (HostFacts(shm_bytes=64 * MIB), 2, "/dev/shm has 64 MiB for 2 ranks"),
+        (
+            HostFacts(shm_bytes=1024 * MIB, shm_free_bytes=9 * MIB),
+            2,
+            "/dev/shm has 9 MiB free of 1024 MiB for 2 ranks",
+        ),
     ],
 )
 def test_what_will_slow_or_break_ranks_is_said_with_a_next_step(facts, ranks, word):
@@ -34,6 +40,8 @@ def test_what_will_slow_or_break_ranks_is_said_with_a_next_step(facts, ranks, wo
         (HostFacts(memlock_bytes=64 * KIB), 1),
         (HostFacts(shm_bytes=64 * MIB), 1),
         (HostFacts(shm_bytes=0), 8),
+        (HostFacts(shm_bytes=1024 * MIB, shm_free_bytes=65 * MIB), 8),
+        (HostFacts(shm_bytes=1024 * MIB, shm_free_bytes=9 * MIB), 1),
         (HostFacts(shm_bytes=64 * MIB + 1), 8),
     ],
 )
@@ -49,4 +57,15 @@ def test_hosts_with_the_same_trouble_share_a_sentence():
     assert sentence.startswith("all 1000 hosts: ")
     hosts["good.job"] = HostFacts()
     (sentence,) = advise(Findings(hosts), {})
-    assert sentence.startswith("w0, w1, w2, w3 and 996 more: ")
+    assert sentence.startswith("w0, w1, w2, w3 … and 996 more: ")
+
+
+def test_only_hosts_with_ranks_are_compared():
+    """A launcher without ranks may have another umask and clock."""
+    hosts = {"w0.job": HostFacts(umask=0o22), "w1.job": HostFacts(umask=0o77)}
+    clocks = {"w0.job": ClockOffset(0, 0.1), "w1.job": ClockOffset(-9, -8.9)}
+    found = Findings(hosts, clocks=clocks)
+    assert advise(found, {"w0.job": [0, 1], "w1.job": []}) == []
+    table, sentence = advise(found, {"w0.job": [0], "w1.job": [1]})
+    assert table.startswith("hosts differ in what they should have alike:\n  umask ")
+    assert sentence.startswith("clocks differ from w1's: w0 by +9.0 s (± 0.1 s)\n  next: ")

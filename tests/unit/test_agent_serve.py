@@ -114,6 +114,38 @@ def leftover(bare_environ):
         process.wait()
 
 
+def test_a_working_directory_that_is_not_here_is_told_with_the_home(start_agent, tmp_path):
+    """Ranks start there: neither Open MPI says so."""
+    here, gone = str(tmp_path), f"{tmp_path}/gone"
+    machine = start_agent(directory=here).event("hello")["machine"]
+    assert machine["missing_directory"] == ""
+    machine = start_agent("200-me-x", directory=gone).event("hello")["machine"]
+    assert machine["missing_directory"] == gone
+    assert os.path.isdir(machine["home"])
+    assert start_agent("300-me-x").event("hello")["machine"]["missing_directory"] == ""
+
+
+def test_the_clock_is_told_at_question_and_answer(start_agent):
+    """In this order, by this host's clock."""
+    asked = time.time()
+    heard, answered = start_agent().event("hello")["clock"]
+    assert asked <= heard <= answered <= time.time()
+
+
+@pytest.mark.parametrize(
+    ("zone", "expected"), [("UTC", "+0000"), ("Etc/UTC", "+0000"), ("XYZ-5:30", "+0530")]
+)
+def test_a_rank_starts_with_its_directory_and_time_zone(zone, expected, start_agent, start_rank):
+    """The zone as its distance from UTC, so that names of the same one are alike."""
+    agent = start_agent()
+    agent.event("hello")
+    start_rank("true", environ={"TZ": zone})
+    start = agent.event("start")
+    assert start["zone"] == expected
+    assert "TZ" not in start["env"]
+    assert start["directory"] == os.getcwd()
+
+
 def test_an_older_attempt_is_ended_before_the_hello(start_agent, leftover):
     """What was left is counted; the host is free then."""
     process = leftover("100-you-a")

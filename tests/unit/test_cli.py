@@ -272,7 +272,7 @@ def test_probe_json_has_every_group_of_facts(run):
     data = json.loads(out)
     assert code == 0
     groups = ["system", "user", "key", "mpi", "rank_wrapper", "rsh", "host", "control_interface"]
-    assert list(data) == [*groups, "gpu", "nccl"]
+    assert list(data) == [*groups, "directory", "gpu", "nccl"]
     assert data["mpi"]["version"] == "4.1.4"
     assert isinstance(data["system"]["capabilities"], list)
 

@@ -233,7 +233,28 @@ def test_a_lost_host_is_the_first_failure(observe, make_record):
     failure = found.first_failure
     assert (failure.rank, failure.host) == (3, "w3.job.svc")
     assert (failure.exit_code, failure.signal) == (None, None)
-    assert "w2.job.svc as well" in failure.cause
+    assert "w2 as well" in failure.cause
+
+
+@pytest.mark.parametrize(
+    ("hosts", "reason"),
+    [({"l": [0, 1]}, "OWN"), ({"w0": [2], "l": [0, 1]}, "3 ranks on 2 hosts; OWN")],
+)
+def test_a_success_on_the_launcher_itself_is_called_that(hosts, reason, observe, make_record):
+    """``1 host`` would be taken for a worker."""
+    ranks = [rank for placed in hosts.values() for rank in placed]
+    ends = [make_record("exit", rank, exit_code=0) for rank in ranks]
+    seen = {"hosts": hosts, "own_ranks": "OWN", "world_size": len(ranks)}
+    assert diagnose(observe(*ends, **seen)).reason == reason
+
+
+def test_many_lost_hosts_do_not_fill_the_log(observe):
+    """A switch that fails takes a hundred hosts: the first are named, the others counted."""
+    lost = [f"w{number}.job.svc" for number in range(100)]
+    cause = diagnose(
+        observe(code=1, stop=Stop("lost host", lost[0]), lost_hosts=lost)
+    ).first_failure.cause
+    assert "; w1, w2, w3, w4, w5, w6, w7, w8 … and 91 more as well" in cause
 
 
 @pytest.mark.parametrize("kind", ["host ending", "hung", "stalled", "missing program"])

@@ -37,6 +37,22 @@ def test_the_order_in_which_ranks_come_does_not_matter(starts):
     assert find_differences(records[::-1]) == find_differences(records)
 
 
+@pytest.mark.parametrize("name", ["LD_LIBRARY_PATH", "PATH", "PYTHONPATH"])
+def test_empty_and_repeated_parts_of_a_path_are_no_difference(name, starts):
+    """Mpirun puts its prefix before a path that has it, or that is empty; the order counts."""
+    alike = ({name: "/a:/b"}, {name: "/a:/b:"}, {name: ":/a::/b"}, {name: "/a:/b:/a"})
+    assert find_differences(starts(*alike)) == {}
+    assert find_differences(starts({name: ""}, {name: ":"}, {})) == {}
+    found = find_differences(starts({name: "/a:/b"}, {name: "/b::/a:/b"}))
+    assert found == {name: {"/a:/b": [0], "/b:/a": [1]}}
+
+
+def test_other_variables_are_compared_to_the_letter(starts):
+    """An empty NCCL_SOCKET_IFNAME is not a missing one."""
+    assert find_differences(starts({"NCCL_DEBUG": ""}, {}))
+    assert find_differences(starts({"UCX_TLS": "a:"}, {"UCX_TLS": "a"}))
+
+
 def test_versions_are_compared(starts):
     """Another torch on one host is named as a version."""
     records = starts({}, {}, versions=[{"torch": "2.9"}, {"torch": "2.8"}])

@@ -60,6 +60,23 @@ def test_ten_problems_are_all_shown():
     assert len(str(error).splitlines()) == 10
 
 
+def test_a_thousand_missing_hosts_are_sixteen_lines_and_a_number():
+    """The one with another reason is among them, wherever it stands."""
+    reasons = {f"w{number}": f"tcp: refused (10.0.0.{number})" for number in range(1000)}
+    reasons["w777"] = "authentication: not our key"
+    lines = str(HostsNotReadyError(reasons, waited_seconds=600, total=1000)).splitlines()
+    assert len(lines) == 18
+    assert lines[1] == "  w0: tcp: refused (10.0.0.0)"
+    assert lines[16] == "  w777: authentication: not our key"
+    assert lines[17] == "  … and 984 more"
+
+
+def test_sixteen_missing_hosts_are_all_shown():
+    """The limit hides nothing that fits."""
+    reasons = {f"w{number}": "tcp: refused" for number in range(16)}
+    assert len(str(HostsNotReadyError(reasons, waited_seconds=1, total=16)).splitlines()) == 17
+
+
 def test_hosts_not_ready_lists_each_host_with_its_reason():
     """The error says how many of how many are missing, after how long, and why each."""
     error = HostsNotReadyError({"w1": "tcp: refused"}, waited_seconds=2.04, total=8)

@@ -41,16 +41,16 @@ def test_a_lost_gpu_and_another_driver_are_shown(hosts):
     hosts |= {"job-worker-6.job.ns.svc": lost}
     expected = """\
 hosts differ in their GPUs:
-  GPUs                 job-worker-0, job-worker-1 and 5 more 8
-                       job-worker-6                          6
-  GPU names            job-worker-0, job-worker-1 and 5 more 8 x NVIDIA H100 80GB HBM3
-                       job-worker-6                          6 x NVIDIA H100 80GB HBM3
-  GPU memory           job-worker-0, job-worker-1 and 5 more 8 x 80.0 GiB
-                       job-worker-6                          6 x 80.0 GiB
-  links                job-worker-0, job-worker-1 and 5 more 28 x NV18
-                       job-worker-6                          15 x NV18
-  driver               job-worker-0, job-worker-1 and 5 more 580.95.05
-                       job-worker-6                          570.86.15"""
+  GPUs                 job-worker-0, job-worker-1 … and 5 more 8
+                       job-worker-6                            6
+  GPU names            job-worker-0, job-worker-1 … and 5 more 8 x NVIDIA H100 80GB HBM3
+                       job-worker-6                            6 x NVIDIA H100 80GB HBM3
+  GPU memory           job-worker-0, job-worker-1 … and 5 more 8 x 80.0 GiB
+                       job-worker-6                            6 x 80.0 GiB
+  links                job-worker-0, job-worker-1 … and 5 more 28 x NV18
+                       job-worker-6                            15 x NV18
+  driver               job-worker-0, job-worker-1 … and 5 more 580.95.05
+                       job-worker-6                            570.86.15"""
     assert format_gpu_differences(find_gpu_differences(hosts)) == expected
 
 

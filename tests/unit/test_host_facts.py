@@ -1,9 +1,10 @@
 import json
+import resource
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpijob_runtime.facts import HostFacts, InterfaceFacts, RdmaFacts
+from mpijob_runtime.facts import HostFacts, InterfaceFacts, LimitFacts, RdmaFacts
 from mpijob_runtime.frames import _to_json
 from mpijob_runtime.host_facts import Listening, parse_host_facts, parse_listening
 from mpijob_runtime.machine import describe_machine
@@ -21,6 +22,7 @@ ANY = st.recursive(
     max_leaves=20,
 )
 KEYS = ["cpus", "interfaces", "rdma", "memlock_bytes", "shm_bytes", "gpu_driver"]
+KEYS += ["shm_free_bytes", "limits", "umask", "missing_directory", "home"]
 
 
 @given(st.dictionaries(st.sampled_from(KEYS) | st.text(), ANY))
@@ -54,6 +56,11 @@ def test_what_this_host_says_is_taken_whole():
     ]
     assert len(facts.rdma) == len(said["rdma"])
     assert facts.shm_bytes == said["shm_bytes"]
+    assert facts.shm_free_bytes == said["shm_free_bytes"]
+    assert facts.umask == said["umask"]
+    limits = {limit.name: -1 if limit.most is None else limit.most for limit in facts.limits}
+    assert limits == said["limits"]
+    assert limits["nofile"] == resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     assert facts.gpu_driver == said["gpu_driver"]
 
 
@@ -68,7 +75,12 @@ def test_facts_are_these():
             ],
             "memlock_bytes": -1,
             "shm_bytes": 7,
+            "shm_free_bytes": 5,
             "gpu_driver": True,
+            "limits": {"nofile": 1024, "core": -1, "stack": "much"},
+            "umask": 18,
+            "missing_directory": "/tmp/code",
+            "home": "/home/m\n",
         }
     )
     assert found == HostFacts(
@@ -77,7 +89,12 @@ def test_facts_are_these():
         rdma=(RdmaFacts("mlx5_0", "roce", "ACTIVE", "r", usable=False),),
         memlock_bytes=None,
         shm_bytes=7,
+        shm_free_bytes=5,
         gpu_driver=True,
+        limits=(LimitFacts("nofile", 1024), LimitFacts("core", None), LimitFacts("stack", None)),
+        umask=0o22,
+        missing_directory="/tmp/code",
+        home="",
     )
 
 

@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from mpijob_runtime.errors import ConfigurationError
+from mpijob_runtime.launch import read_hosts
 from mpijob_runtime.processes import descendants, name_of
 
 HOST = socket.gethostname()
@@ -138,6 +140,23 @@ def test_nothing_starts_with_n_beyond_the_slots(launch, tmp_path):
     assert job.report["outcome"] == "not_started"
     assert "2 = 2 slots" in job.report["reason"]
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("variable", "implementation"),
+    [("HYDRA_HOST_FILE", "MPICH"), ("I_MPI_HYDRA_HOST_FILE", "Intel")],
+)
+def test_a_job_for_another_mpi_is_78(variable, implementation, make_settings, tmp_path):
+    """Its hostfile has another form: the error is the MPI, not the file's first line."""
+    hostfile = tmp_path / "hostfile"
+    hostfile.write_text("w0.job:2\n")
+    environ = {"K_MPI_JOB_ROLE": "launcher", variable: str(hostfile)}
+    with pytest.raises(
+        ConfigurationError, match=f"found {implementation}, wanted OpenMPI"
+    ) as caught:
+        read_hosts(make_settings(environ))
+    assert "mpiImplementation: OpenMPI or leave it out" in caught.value.remedy
+    assert read_hosts(make_settings(environ, host="w0:2")).world_size == 2
 
 
 def test_a_mpirun_that_cannot_be_executed_is_78(launch, tmp_path):

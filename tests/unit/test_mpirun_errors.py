@@ -30,6 +30,21 @@ def test_mpiruns_words_are_passed_on_as_they_are(errors):
     assert errors.tail == "one\ntwo \ufffd\nlast"
 
 
+def test_noise_is_neither_passed_on_nor_kept(errors):
+    """PRRTE's race with its own child, on lines of its own; what is about it stays."""
+    noise = (
+        b"[pi-launcher:00021] plm:ssh: Warning: setpgid(30,30) failed in parent with"
+        b" errno=Permission denied(13)\n"
+    )
+    other = b"[w:1] plm:ssh: Error: setpgid(0,0) failed in child with errno=Permission denied(13)\n"
+    os.write(errors.descriptor, b"one\n" + noise[:50])
+    os.write(errors.descriptor, noise[50:] + other)
+    os.write(errors.descriptor, b"seen: " + noise)
+    expected = b"one\n" + other + b"seen: " + noise
+    assert errors.end() == expected
+    assert errors.tail == expected.decode()
+
+
 def test_the_tail_is_the_last_sixty_lines(errors):
     """A talkative mpirun costs no memory."""
     for number in range(500):

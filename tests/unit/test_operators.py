@@ -110,15 +110,27 @@ def test_a_role_makes_it_mpi_operator():
 
 
 @pytest.mark.parametrize(
-    ("name", "slots"), [("I_MPI_HYDRA_HOST_FILE", "I_MPI_PERHOST"), ("HYDRA_HOST_FILE", None)]
+    ("name", "slots", "implementation"),
+    [
+        ("I_MPI_HYDRA_HOST_FILE", "I_MPI_PERHOST", "Intel"),
+        ("HYDRA_HOST_FILE", None, "MPICH"),
+    ],
 )
-def test_hydras_variables_are_mpi_operators_too(name, slots):
+def test_hydras_variables_are_mpi_operators_too(name, slots, implementation):
     """For Intel MPI and MPICH the hostfile is named by Hydra's variable."""
     environ = {"K_MPI_JOB_ROLE": "launcher", name: "/etc/mpi/other"}
     environ |= {slots: "2"} if slots else {}
     found = recognise_operator(environ, hostfile_exists=True)
     assert found.hostfile == "/etc/mpi/other"
     assert found.variables == environ.keys()
+    assert found.implementation == implementation
+
+
+def test_open_mpis_variables_win_over_a_users_own_of_hydra():
+    """A manifest that sets both is for Open MPI, as the operator says."""
+    environ = LAUNCHER | {"HYDRA_HOST_FILE": "/mine"}
+    found = recognise_operator(environ, hostfile_exists=True)
+    assert (found.implementation, found.hostfile) == ("OpenMPI", "/etc/mpi/hostfile")
 
 
 def test_training_operator_v1_is_recognised_by_its_agent():

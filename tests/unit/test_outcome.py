@@ -122,6 +122,8 @@ def test_a_reason_that_is_not_unicode_can_be_shown():
         ([0, 2], "ranks 0,2"),
         ([6, 0, 1, 2, 3], "ranks 0-3,6"),
         ([0, 1, 2, 4, 5, 9], "ranks 0-2,4-5,9"),
+        ([*range(0, 128, 2)], "ranks 0,2,4,6,8,10,12,14 … and 56 more"),
+        ([0, 1, *range(3, 128, 2)], "ranks 0-1,3,5,7,9,11,13,15 … and 56 more"),
     ],
 )
 def test_ranks_are_shown_as_spans(ranks, expected):

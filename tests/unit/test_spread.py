@@ -1,6 +1,6 @@
 import pytest
 
-from mpijob_runtime.spread import Placement, choose_judgement
+from mpijob_runtime.spread import Placement, choose_judgement, describe_own_ranks
 
 
 @pytest.fixture
@@ -102,3 +102,21 @@ def test_a_users_mpirun_line_is_judged_by_its_hosts_at_most(arguments, expected)
 def test_our_own_command_line_is_judged_by_slots_unless_mapping_is_the_users(environ, expected):
     """Launch -n fits the slots; a user's mapping variables may place them otherwise."""
     assert choose_judgement(environ, None) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "asked"),
+    [
+        (("-n", "2", "-H", "localhost", "x"), "as -H localhost asks"),
+        (("--host", "localhost:2", "x", "-H", "w0"), "as --host localhost:2 asks"),
+        (("--hostfile=mine", "x"), "as --hostfile=mine asks"),
+        (("-n", "2", "x"), "as mpirun was told"),
+        (("x", "-H"), "as -H  asks"),
+    ],
+)
+def test_ranks_on_the_launcher_are_called_that(line, asked):
+    """With the option that put them there, as it was written."""
+    hosts = {"w0": [], "w1": [2], "pi-launcher": [0, 1]}
+    found = describe_own_ranks(hosts, "pi-launcher", line, verb="ran")
+    assert found == f"2 ranks ran on the launcher itself, {asked}"
+    assert describe_own_ranks(hosts, "other", line, verb="ran") == ""

@@ -62,6 +62,14 @@ def test_the_hello_is_kept():
     assert told == {"attempt": "1-a", "keep": "", "grace_seconds": "1.0"}
 
 
+def test_the_clock_is_known_between_two_bounds():
+    """What the host said it heard and answered, between our question and its answer."""
+    watch = greet(greeting(clock=[time.time() + 5, time.time() + 5]))
+    assert watch.clock.least_seconds <= watch.clock.most_seconds
+    assert watch.clock.middle_seconds == pytest.approx(5, abs=0.5)
+    assert greet(greeting(boot_id="b")).clock is None
+
+
 @pytest.mark.parametrize(
     ("pieces", "errors", "words"),
     [

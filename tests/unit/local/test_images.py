@@ -4,7 +4,8 @@ import pytest
 from fakes import FakePodman
 from manifests import WORKER_POD, job
 
-from mpijob_local.images import check_non_root, read_images
+from mpijob_local.containers import ImageConfig
+from mpijob_local.images import check_implementation, check_non_root, read_images
 from mpijob_local.layout import lay_out
 from mpijob_runtime.errors import ConfigurationError
 
@@ -28,11 +29,25 @@ def test_missing_image(image, remedy):
 def test_config():
     """User, home and directory are read from the image."""
     config = {"User": "1000:0", "Env": ["PATH=/bin", "HOME=/home/m"], "WorkingDir": "/w"}
+    config["Labels"] = {"io.mpijob.open-mpi": "5.0.11"}
     podman = FakePodman(image_inspect=json.dumps([{"Config": config}]))
 
     image = read_images(podman, ["x"])["x"]
 
-    assert (image.user, image.home, image.working_dir) == ("1000:0", "/home/m", "/w")
+    assert image == ImageConfig("1000:0", "/home/m", "/w", "5.0.11")
+
+
+@pytest.mark.parametrize("implementation", ["MPICH", "Intel"])
+def test_a_job_for_another_mpi(implementation):
+    """An image with Open MPI is refused; what another one has is not known."""
+    ours, other = ImageConfig(open_mpi="4.1.4"), ImageConfig()
+    message = f"found {implementation}, wanted OpenMPI: image ours has Open MPI 4.1.4\n  next: "
+
+    with pytest.raises(ConfigurationError, match=message):
+        check_implementation(implementation, {"other": other, "ours": ours})
+
+    check_implementation(implementation, {"other": other})
+    check_implementation("OpenMPI", {"ours": ours})
 
 
 @pytest.mark.parametrize(

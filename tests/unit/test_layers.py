@@ -42,6 +42,7 @@ LAYERS = (
         "gpu_table",
         "host_facts",
         "interfaces",
+        "job_hosts",
         "rdma",
         "container_environ",
     },
@@ -52,7 +53,7 @@ LAYERS = (
     {"rank_environ"},
     {"user_entry", "readiness", "daemons", "watch", "worker_watch"},
     {"plan", "preemption", "stall", "nccl_watch", "host_key", "advice", "survey", "gate"},
-    {"crew", "run", "worker"},
+    {"crew", "run", "ssh_client", "worker"},
     {"launch", "probe_hosts"},
     {"discovery"},
     {"shims", "cli"},
@@ -82,6 +83,7 @@ PURE = {
     "gpu_table",
     "host_formats",
     "hosts",
+    "job_hosts",
     "last_words",
     "masking",
     "mpirun",
@@ -97,6 +99,7 @@ PURE = {
     "stacks",
     "training.learning_rate",
     "training.param_groups",
+    "user_entry",
 }
 EFFECTS = {"os", "subprocess", "time", "socket", "threading", "pathlib", "shutil", "tempfile"}
 
@@ -227,7 +230,7 @@ def test_the_listed_modules_exist(name):
 @pytest.mark.parametrize("name", MODULES)
 def test_the_environment_is_read_in_few_places(name):
     """Only entry points touch os.environ; all else takes a mapping."""
-    readers = {"rank", "rsh", "agent.begin", "agent.stacks", "shims", "cli.options"}
+    readers = {"rank", "rsh", "ssh_client", "agent.begin", "agent.stacks", "shims", "cli.options"}
     readers |= {"training.world"}
     touches = any(
         isinstance(node, ast.Attribute)

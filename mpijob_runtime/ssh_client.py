@@ -13,7 +13,6 @@ import socket
 import sys
 from typing import NoReturn
 
-from mpijob_runtime import carried
 from mpijob_runtime.credentials import copy_key
 from mpijob_runtime.environ import Paths
 from mpijob_runtime.errors import MpiJobError

@@ -4,8 +4,8 @@ People call ssh themselves, often before anything of ours has run in a container
 an image's ENTRYPOINT. So the client's own configuration asks, each time, whether a host is the
 job's, and has the key copied to where OpenSSH accepts it.
 
-Layer: effects (files, ssh-keygen, a socket); imports credentials, environ, host_key, job_hosts,
-probes, settings, ssh_files.
+Layer: effects (files, ssh-keygen, a socket); imports credentials, environ, facts, host_key,
+job_hosts, probes, settings, ssh_files.
 """
 
 import os
@@ -16,6 +16,7 @@ from typing import NoReturn
 from mpijob_runtime.credentials import copy_key
 from mpijob_runtime.environ import Paths
 from mpijob_runtime.errors import MpiJobError
+from mpijob_runtime.facts import KeyFacts
 from mpijob_runtime.host_key import read_public_key
 from mpijob_runtime.job_hosts import is_job_host, names_in, parse_listed
 from mpijob_runtime.operators import DISCOVER_HOSTS, HOSTFILE
@@ -60,7 +61,8 @@ def belongs_to_job(settings: Settings, host: str) -> bool:
 def prepare(settings: Settings) -> None:
     """Put the job's key and its authority for host keys into the run directory.
 
-    Anew each time: a directory that outlives its pod may have the key of a former job.
+    They are compared each time: a directory that outlives its pod may have the key of a former
+    job. What is right is not written again: the directory is in memory, which may be full by now.
 
     Raises:
         ConfigurationError: if there is no key, or it cannot be read or copied.
@@ -68,8 +70,15 @@ def prepare(settings: Settings) -> None:
     paths = Paths(choose_run_dir(settings.run_dir))
     make_run_dir(paths.run_dir)
     user = probe_user()
-    copy = copy_key(find_job_key(settings, user), user, paths)
-    write_private(paths.known_hosts, format_known_hosts(read_public_key(copy)))
+    key = find_job_key(settings, user)
+    if key is None or not key.readable or not _has_copy(key, paths):
+        copy = copy_key(key, user, paths)
+        write_private(paths.known_hosts, format_known_hosts(read_public_key(copy)))
+
+
+def _has_copy(key: KeyFacts, paths: Paths) -> bool:
+    same = read_text(key.path).rstrip() == read_text(paths.key).rstrip()
+    return same and os.path.exists(paths.known_hosts)
 
 
 def print_authority(settings: Settings) -> None:

@@ -77,6 +77,9 @@ def test_a_host_of_the_job_is_reached_by_its_name_alone(server, make_client):
     assert (ended.returncode, ended.stdout) == (0, "in\n"), ended.stderr
     assert os.stat(client.run_dir / "id").st_mode & 0o777 == 0o600
     assert os.stat(client.run_dir).st_mode & 0o777 == 0o700
+    written = {entry.name: entry.inode() for entry in os.scandir(client.run_dir)}
+    client.ssh(server.address, "true")
+    assert written == {entry.name: entry.inode() for entry in os.scandir(client.run_dir)}
 
 
 @pytest.mark.parametrize(

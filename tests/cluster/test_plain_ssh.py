@@ -42,6 +42,12 @@ check 'wrong host' ssh -o HostKeyAlias=$last $first hostname
 check 'stranger' sh -c 'ssh -G github.com true | grep -E "^(port|stricthost)" | tr "\n" " "'
 """
 
+# Plain Open MPI starts its daemons by plain ssh.
+PLAIN_MPIRUN = r"""
+plain() { MPIJOB_SHIM=off mpirun --hostfile /etc/mpi/hostfile -n 2 hostname | sort | tr '\n' ' '; }
+check 'plain mpirun' plain
+"""
+
 LAUNCHER_AS_NODE = r"""
 own=$(awk 'NR == 1 {print $1}' /etc/mpi/hostfile)
 /usr/sbin/sshd -f /home/mpiuser/.sshd_config
@@ -88,7 +94,12 @@ def said(ended):
 
 def test_ssh_works_before_anything_of_ours_has_run(image, tmp_path):
     """The loop of public manifests comes first; then whatever people do with ssh, then mpirun."""
-    job = Job("plainssh", image, ("bash", "-c", SCRIPT + MPIRUN), pod_security={"runAsUser": 1000})
+    job = Job(
+        "plainssh",
+        image,
+        ("bash", "-c", SCRIPT + PLAIN_MPIRUN + MPIRUN),
+        pod_security={"runAsUser": 1000},
+    )
 
     ended = run_job(job, tmp_path, "-q")
 
@@ -97,7 +108,7 @@ def test_ssh_works_before_anything_of_ours_has_run(image, tmp_path):
     wanted = lines(first=first, last=last, uid=1000)
     assert {name: found.get(name) for name in wanted} == wanted, ended.text
     assert found["wrong host"].startswith("Certificate invalid: name is not a listed principal")
-    assert found["mpirun"] == f"{first} {last} "
+    assert found["plain mpirun"] == found["mpirun"] == f"{first} {last} "
     assert ended.exit_code == 0
 
 

@@ -29,7 +29,7 @@ from mpijob_runtime.probes.ssh import (
 from mpijob_runtime.readiness import HostChange, Kept, wait_for_hosts
 from mpijob_runtime.settings import Settings
 from mpijob_runtime.ssh_files import format_known_hosts
-from mpijob_runtime.user_entry import ensure_user_entry
+from mpijob_runtime.user_entry import check_user_entry
 from mpijob_runtime.watch import HostWatch, LocalStream, start_remote
 
 _STEP_SECONDS = 10.0
@@ -212,7 +212,8 @@ def _gather(
 def _make_login(
     settings: Settings, plan: LaunchPlan, facts: Facts
 ) -> Callable[[str], SshConnection]:
-    user = ensure_user_entry(facts.user, home=settings.environ.get("HOME"))
+    user = facts.user
+    check_user_entry(user)
     identity = read_identity(copy_key(facts.key, user, plan.paths), user=user.name or "")
     write_private(plan.paths.known_hosts, format_known_hosts(identity.public_key))
     return partial(

@@ -30,7 +30,7 @@ from mpijob_runtime.probes.system import probe_user
 from mpijob_runtime.readiness import MOST_THREADS
 from mpijob_runtime.run_dir import choose_run_dir
 from mpijob_runtime.settings import Settings
-from mpijob_runtime.user_entry import ensure_user_entry
+from mpijob_runtime.user_entry import check_user_entry
 
 Connect = Callable[[str], SshConnection]
 
@@ -186,7 +186,8 @@ def _of_the_hostfile(settings: Settings) -> Iterable[Host]:
 
 def _connect(settings: Settings, hosts: int, timeout_seconds: float) -> Connect:
     """Return what logs in to one host with the job's key."""
-    user = ensure_user_entry(probe_user(), home=settings.environ.get("HOME"))
+    user = probe_user()
+    check_user_entry(user)
     paths = Paths(choose_run_dir(settings.run_dir))
     make_run_dir(paths.run_dir)
     allow_descriptors(hosts)

@@ -6,16 +6,17 @@ pod under another pod's name is told so.
 
 Certificates have no time limit: the clocks of pods may be wrong, and a job's key ends with its job.
 
-Layer: effects (files, ssh-keygen); imports environ, errors, ssh_files.
+Layer: effects (files, ssh-keygen); imports environ, errors, job_hosts, ssh_files.
 """
 
 import contextlib
 import os
 import subprocess
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from mpijob_runtime.environ import Paths
 from mpijob_runtime.errors import ConfigurationError
+from mpijob_runtime.job_hosts import name_forms, names_in
 from mpijob_runtime.ssh_files import KEY_TYPES
 
 MOST_NAMES = 256
@@ -37,8 +38,8 @@ def host_names(hostname: str, hosts_text: str, given: Iterable[str] = ()) -> tup
         hosts_text: text of /etc/hosts.
         given: further names; shorter forms count, too.
     """
-    known = (hostname, *_names_in(hosts_text, hostname), *given)
-    return tuple(dict.fromkeys(form for name in known for form in _forms(name.lower())))
+    known = (hostname, *names_in(hosts_text, hostname), *given)
+    return tuple(dict.fromkeys(form for name in known for form in name_forms(name.lower())))
 
 
 def make_host_key(paths: Paths, *, authority: str, names: Sequence[str]) -> None:
@@ -94,23 +95,3 @@ def _run_ssh_keygen(*arguments: str, problem: str) -> str:
         message = f"{problem}: {answer.stderr.strip()}"
         raise ConfigurationError(message, remedy=_REMEDY)
     return answer.stdout
-
-
-def _names_in(hosts_text: str, hostname: str) -> Iterator[str]:
-    """Yield the address and the names on each line of /etc/hosts that has this host's name."""
-    for line in hosts_text.splitlines():
-        address, *names = line.partition("#")[0].split() or [""]
-        if hostname in names:
-            yield from names
-            if not address.startswith("127.") and address != "::1":
-                yield address
-
-
-def _forms(name: str) -> Iterator[str]:
-    """Yield a name and what remains of it without its last labels; an address only whole."""
-    labels = [name] if _is_address(name) else name.split(".")
-    yield from (".".join(labels[:count]) for count in range(1, len(labels) + 1) if labels[0])
-
-
-def _is_address(name: str) -> bool:
-    return ":" in name or name.replace(".", "").isdigit()

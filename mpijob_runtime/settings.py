@@ -144,7 +144,9 @@ STALL_ACTIONS = ("fail", "report")
 RANK_WRAPPER = "/usr/local/lib/mpijob/rank"
 """Where the images have the wrapper around each rank."""
 
-_SSH_PORT = 2222
+SSH_PORT = 2222
+"""Port of the workers' sshd; /etc/ssh/ssh_config.d/mpijob.conf has it, too."""
+
 _MASTER_PORT = 29500
 _LARGEST_PORT = 65535
 _PORT_DIGITS = 5
@@ -306,7 +308,7 @@ class Settings:
             distinct_nodes=flags.distinct_nodes
             or read.switch("MPIJOB_DISTINCT_NODES", default=False),
             termination_log=read.text("MPIJOB_TERMINATION_LOG") or "/dev/termination-log",
-            ssh_port=read.port("MPIJOB_SSH_PORT", _SSH_PORT),
+            ssh_port=read.port("MPIJOB_SSH_PORT", SSH_PORT),
             ssh_dir=read.text("MPIJOB_SSH_DIR"),
             host_names=read.host_names("MPIJOB_HOST_NAMES"),
             run_dir=read.plain_path("MPIJOB_RUN_DIR"),

@@ -37,15 +37,7 @@ def sshd() -> int:
 
 
 def entrypoint() -> NoReturn:
-    """Give this user a name if it needs one, then become the command."""
-    from mpijob_runtime.errors import MpiJobError
-    from mpijob_runtime.probes.system import probe_user
-    from mpijob_runtime.user_entry import ensure_user_entry
-
-    try:
-        ensure_user_entry(probe_user(), home=os.environ.get("HOME"))
-    except MpiJobError as error:  # plain programs run without a name, too
-        sys.stderr.write(f"mpijob: warning: {error}\n")
+    """Become the command."""
     argv = sys.argv[1:] or ["mpijob-runtime", "--help"]
     try:
         os.execvp(argv[0], argv)  # noqa: S606 - the container's command, as given

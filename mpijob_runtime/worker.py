@@ -29,7 +29,7 @@ from mpijob_runtime.run_dir import choose_run_dir
 from mpijob_runtime.settings import Settings
 from mpijob_runtime.ssh_files import sshd_options
 from mpijob_runtime.supervise import Supervisor
-from mpijob_runtime.user_entry import ensure_user_entry
+from mpijob_runtime.user_entry import check_user_entry
 from mpijob_runtime.worker_watch import WorkerWatch
 
 SSHD = "/usr/lib/mpijob/sshd"
@@ -41,7 +41,10 @@ _SSHD_VERSION = re.compile(r"OpenSSH_(\d+)\.(\d+)")
 _ROOT_NEEDS = ("SETUID", "SETGID", "SYS_CHROOT")
 _LISTENING_SECONDS = 10.0
 _PRIVILEGE_SEPARATION = "/run/sshd"
-_OF_THE_SESSION = ("PATH", "LD_LIBRARY_PATH")
+_OF_THE_SESSION = (
+    *("PATH", "LD_LIBRARY_PATH"),
+    *("MPIJOB_HOST_NAMES", "MPIJOB_SSH_DIR", "MPIJOB_SSH_PORT"),  # ssh from there to others
+)
 
 
 def find_sshd() -> str:
@@ -67,7 +70,8 @@ def prepare_worker(settings: Settings, arguments: Sequence[str]) -> tuple[str, .
     Raises:
         ConfigurationError: if the key, the user or the privileges cannot work.
     """
-    user = ensure_user_entry(probe_user(), home=settings.environ.get("HOME"))
+    user = probe_user()
+    check_user_entry(user)
     _check_privileges(user, probe_system(settings.temporary))
     run_dir = choose_run_dir(settings.run_dir)
     paths = Paths(run_dir)

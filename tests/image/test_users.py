@@ -100,3 +100,35 @@ def test_root_without_capabilities_ends_with_78_and_its_remedy(podman, image, tm
     assert done.exit_code == 78, done.stderr
     assert "SYS_CHROOT" in done.stderr
     assert "next: run as a non-root UID" in done.stderr
+
+
+# who asks -> id -un, id -u of that name, home; without our ENTRYPOINT, nothing can be written
+NAMES = {
+    "1234567:0": "mpiuser 1234567 /home/mpiuser",
+    "1234567:99": "mpiuser 1234567 /home/mpiuser",
+    "1000:0": "mpiuser 1000 /home/mpiuser",
+    "0:0": "root 0 /root",
+    "33:33": "www-data 33 /var/www",
+    "499:0": "none",
+}
+
+
+@pytest.mark.image
+@pytest.mark.parametrize("nologin", [False, True], ids=["containerd", "CRI-O"])
+def test_every_uid_has_a_name_from_the_first_process_on(podman, image, nologin):
+    """A random UID is mpiuser, with a shell; it is nobody else, and nobody else is it."""
+    ask = (
+        "id -un >/dev/null 2>&1 || { echo none; exit; }; env -i sh -c 'name=$(id -un); "
+        'echo "$name $(id -u $name) $(getent passwd $name | cut -d: -f6)"\'; '
+        "getent passwd 7654321"
+    )
+    asked = {who: NAMES[who] for who in NAMES if not nologin or who.startswith("1234567")}
+    for who, wanted in asked.items():
+        entry = f"{who.partition(':')[0]}:x:1234567:0::/:/sbin/nologin"
+        done = podman.run(
+            *("run", "--rm", "--network=none", "--read-only", f"--user={who}", "--passwd=false"),
+            *((f"--passwd-entry={entry}", "--passwd=true") if nologin else ()),
+            *("--entrypoint=/bin/sh", image, "-c", ask),
+            accept=(),
+        )
+        assert done.stdout == f"{wanted}\n", (who, done.stderr)

@@ -1,4 +1,5 @@
 import os
+import pathlib
 import shutil
 import subprocess
 
@@ -8,9 +9,20 @@ from real_sshd import SSHD, needs_sshd
 from mpijob_runtime.carried import HOST_CERTIFICATE
 from mpijob_runtime.environ import Paths
 from mpijob_runtime.host_key import make_host_key
-from mpijob_runtime.ssh_files import KEYS, format_known_hosts, format_ssh_config, sshd_options
+from mpijob_runtime.settings import SSH_PORT
+from mpijob_runtime.ssh_files import (
+    CIPHERS,
+    KEX,
+    KEYS,
+    MACS,
+    format_known_hosts,
+    format_ssh_config,
+    sshd_options,
+)
 
 PATHS = Paths("/dev/shm/mpijob-1000")
+ROOT = pathlib.Path(__file__).parents[2]
+SYSTEM_CONFIG = ROOT / "images/rootfs/etc/ssh/ssh_config.d/mpijob.conf"
 
 
 @pytest.fixture
@@ -116,3 +128,15 @@ def test_sshd_itself_accepts_the_server_options(tmp_path):
         f"hostkey {tmp_path}/host_key",
         f"hostcertificate {tmp_path}/host_key-cert.pub",
     ]
+
+
+def test_the_systems_client_configuration_has_the_same_algorithms():
+    """What FIPS 140-2 approves holds for ssh as people type it, too."""
+    words = [line.split() for line in SYSTEM_CONFIG.read_text().splitlines()]
+    found = {line[0]: line[1] for line in words if len(line) == 2}
+    assert found["Port"] == str(SSH_PORT)
+    assert found["KexAlgorithms"] == KEX
+    assert found["HostKeyAlgorithms"] == f"{HOST_CERTIFICATE},{KEYS}"
+    assert found["CASignatureAlgorithms"] == found["PubkeyAcceptedAlgorithms"] == KEYS
+    assert found["Ciphers"] == CIPHERS
+    assert found["MACs"] == MACS

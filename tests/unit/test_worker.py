@@ -119,7 +119,11 @@ def test_a_prepared_worker_has_private_files_and_the_command(key_dir, tmp_path, 
     public = read_public_key(str(key_dir / "id_rsa"))
     assert argv[:4] == ("/bin/true", "-De", "-f", "/x")
     assert "Port=2345" in argv
-    assert f'SetEnv="MPIJOB_RUN_DIR={run}" "PATH=/opt/venv/bin:/usr/bin"' in argv
+    session = (
+        f'"MPIJOB_RUN_DIR={run}" "PATH=/opt/venv/bin:/usr/bin" "MPIJOB_HOST_NAMES=some.name"'
+        f' "MPIJOB_SSH_DIR={key_dir}" "MPIJOB_SSH_PORT=2345"'
+    )
+    assert f"SetEnv={session}" in argv
     assert (run / "authorized_keys").read_text() == f"{public}\n"
     assert (run / "id").read_text() == (key_dir / "id_rsa").read_text()
     assert (run / "worker.pid").read_text() == str(os.getpid())

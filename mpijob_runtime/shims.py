@@ -1,7 +1,7 @@
-"""What the images have under the names mpirun, mpiexec, horovodrun, sshd and as ENTRYPOINT.
+"""What the images have under the names of Open MPI's launchers, horovodrun, sshd and as ENTRYPOINT.
 
-Operators replace an image's ENTRYPOINT, so our work has to hang on the programs that they call.
-Without evidence of an operator a shim is the plain program.
+Operators replace an image's ENTRYPOINT, so our work has to hang on the programs that they call,
+by whatever name and path. Without evidence of an operator a shim is the plain program.
 
 Layer: effects (exec); heavy modules are imported only once it is clear that they are needed.
 """
@@ -9,24 +9,38 @@ Layer: effects (exec); heavy modules are imported only once it is clear that the
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
+from mpijob_runtime.first_process import restore_environ
 from mpijob_runtime.operators import HOSTFILE
 from mpijob_runtime.settings import Flags, Settings, read_log_format
 
+if TYPE_CHECKING:
+    from mpijob_runtime.console import Console
+
 _QUESTIONS = frozenset({"-h", "--help", "-help", "-V", "--version", "-version"})
+_DAEMONS_ONLY = "prte"
 
 
 def mpirun() -> int:
-    """Run a user's ``mpirun …`` as a launch, its arguments left as they are."""
+    """Run a user's ``mpirun …`` as a launch, its arguments left as they are.
+
+    All names of Open MPI's launchers are this function; each starts ranks as mpirun does, but
+    ``prte``, which starts daemons to be given jobs later.
+    """
     name, arguments = os.path.basename(sys.argv[0]), sys.argv[1:]
     settings = _read_settings()
-    if not arguments or arguments[0] in _QUESTIONS or not _is_launcher(settings):
+    asks = arguments[0] in _QUESTIONS if arguments else name != _DAEMONS_ONLY
+    if asks or not _is_launcher(settings):
+        if not asks:
+            _say_if_off(settings, name)
         _exec_plain(settings, name, arguments)
     from mpijob_runtime.console import Console
     from mpijob_runtime.launch import launch
 
     console = Console(log_format=settings.log_format)
+    if name == _DAEMONS_ONLY:
+        return _refuse_daemons(settings, console)
     return launch(settings, arguments, console=console, verbatim=True)
 
 
@@ -39,6 +53,7 @@ def horovodrun() -> int:
     from mpijob_runtime.horovodrun import parse_horovodrun, plain_argv
 
     if not _is_launcher(settings):
+        _say_if_off(settings, "horovodrun")
         argv = plain_argv(arguments)
         os.execv(argv[0], argv)  # noqa: S606 - this Python, with the arguments that were given
     console = Console(log_format=settings.log_format)
@@ -67,7 +82,10 @@ def sshd() -> int:
 
     console = Console(log_format=settings.log_format)
     try:
-        plain = worker.only_asks(arguments) or not settings.shim or settings.inside
+        asks = worker.only_asks(arguments)
+        if not asks:
+            _say_if_off(settings, "sshd")
+        plain = asks or not settings.shim or settings.inside
         if plain or find_job_key(settings, probe_user()) is None:
             path = worker.find_sshd()
             os.execv(path, (path, *arguments))  # noqa: S606 - sshd wants an absolute argv[0]
@@ -100,6 +118,7 @@ def _read_settings(program: str = "", flags: Flags | None = None) -> Settings:
     from mpijob_runtime.console import Console
     from mpijob_runtime.errors import MpiJobError
 
+    restore_environ(os.environ)
     try:
         exists = os.path.exists(HOSTFILE)
         return Settings.from_environ(
@@ -119,14 +138,42 @@ def _is_launcher(settings: Settings) -> bool:
     return active and settings.operator.role == "launcher"
 
 
+def _refuse_daemons(settings: Settings, console: "Console") -> int:
+    """Refuse daemons without a job: none would be on a worker, and nobody would see their ranks."""
+    from mpijob_runtime.errors import UsageError
+
+    error = UsageError(
+        f"{_DAEMONS_ONLY}: found in a job's launcher, wanted mpirun: daemons that are to be given "
+        "ranks later would run all of them here",
+        remedy="start the program by `mpirun -n RANKS PROGRAM`, also one that calls "
+        "MPI_Comm_spawn; MPIJOB_SHIM=off gives the plain one",
+    )
+    console.error(str(error))
+    _leave_word(settings, str(error))
+    return error.exit_code
+
+
+def _say_if_off(settings: Settings, name: str) -> None:
+    """Say that a program is the plain one because somebody has switched its shim off."""
+    if not settings.shim and not settings.inside:
+        from mpijob_runtime.console import Console
+
+        message = f"MPIJOB_SHIM=off: {name} is the plain one, and nothing checks what comes of it"
+        Console(log_format=settings.log_format).warning(message)
+
+
 def _exec_plain(settings: Settings, name: str, arguments: Sequence[str]) -> NoReturn:
+    """Become the real program.
+
+    It is not told its path: Open MPI 4.1 would take the path for the prefix of all hosts.
+    """
     from mpijob_runtime.probes.mpi import find_real_program
 
     path = find_real_program(name, settings.environ.get("PATH", os.defpath))
     if path is None:
         sys.stderr.write(f"mpijob: error: no real {name} on PATH behind this shim\n")
         sys.exit(127)
-    os.execv(path, (path, *arguments))  # noqa: S606 - the very program that was asked for
+    os.execv(path, (name, *arguments))  # noqa: S606 - the very program that was asked for
 
 
 def _leave_word(settings: Settings, text: str) -> None:

@@ -44,6 +44,7 @@ LAYERS = (
         "interfaces",
         "rdma",
         "container_environ",
+        "first_process",
     },
     {"horovodrun", "machine", "private_files", "attempts", "mpirun_errors", "rank", "rsh"},
     {"environ", "mpirun", "outcome", "output", "agent", "supervise", "probes"},

@@ -35,6 +35,10 @@ CPUS = "MPIJOB_CPUS"
 RUN_DIR = "MPIJOB_RUN_DIR"
 """Where private files lie; the worker's sshd tells its sessions."""
 
+OPEN_MPI = "/usr/lib/mpijob/openmpi"
+"""Prefix of the images' Open MPI: its programs stand in ``bin``, where nobody meets them by
+accident, because all of their usual names and places are shims."""
+
 INSIDE = "MPIJOB_INSIDE"
 """Set for everything that we start, so that a shim inside a job is the plain program."""
 

@@ -39,8 +39,9 @@ def select_mpi(facts: MpiFacts | None) -> OpenMpi:
     """
     if facts is None:
         raise ConfigurationError(
-            "no mpirun: found none on PATH, wanted Open MPI 4.1 or 5.0",
-            remedy="use an mpijob-runtime image, or name one with MPIJOB_MPIRUN",
+            "no mpirun: found none on PATH that answers, wanted Open MPI 4.1 or 5.0",
+            remedy="run `mpirun --version` here: it says what is wrong; "
+            "install Open MPI, or name one with MPIJOB_MPIRUN",
         )
     if facts.name == "Open MPI" and facts.major in _DRIVEN:
         return OpenMpi(facts.mpirun, facts.major)

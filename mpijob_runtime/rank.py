@@ -20,7 +20,7 @@ import sys
 import time
 
 from mpijob_runtime import carried
-from mpijob_runtime.container_environ import read_container_environ
+from mpijob_runtime.container_environ import read_container_environ, without_added_places
 from mpijob_runtime.run_dir import at_socket, choose_run_dir
 
 TYPE_CHECKING = False  # typing and collections.abc would cost each rank some milliseconds
@@ -99,7 +99,8 @@ def main() -> NoReturn:
     """Run ``sys.argv[1:]`` as a rank and end as it ends."""
     argv = sys.argv[1:]
     run_dir = choose_run_dir(os.environ.get(carried.RUN_DIR))
-    environ = rank_environ(os.environ, read_container_environ(run_dir))
+    session = without_added_places(os.environ)
+    environ = rank_environ(session, read_container_environ(run_dir))
     libc = ctypes.CDLL(None)
     libc.prctl(_PR_SET_NAME, carried.WRAPPER_NAME.encode(), 0, 0, 0)
     _die_with_parent(libc, os.getppid())

@@ -124,14 +124,20 @@ VARIABLES = (
         "/usr/local/lib/mpijob/rank",
         "Executable that daemons put before each rank; empty for none.",
     ),
-    SettingVariable("MPIJOB_MPIRUN", "the first real one on PATH", "The mpirun to start."),
+    SettingVariable(
+        "MPIJOB_MPIRUN", "the first real one on PATH, else the image's", "The mpirun to start."
+    ),
     SettingVariable(
         "MPIJOB_MASTER_PORT",
         "29500; beside other jobs of the launcher the next that is free",
         "MASTER_PORT of torch.distributed (torchrun's default).",
     ),
     SettingVariable("MPIJOB_LOG_FORMAT", "text", "text, or json for one object a line."),
-    SettingVariable("MPIJOB_SHIM", "on", "off makes mpirun, mpiexec and sshd the plain programs."),
+    SettingVariable(
+        "MPIJOB_SHIM",
+        "on",
+        "off makes Open MPI's launchers, horovodrun and sshd the plain programs; they say so.",
+    ),
 )
 """Every variable that this package reads from a container's environment."""
 

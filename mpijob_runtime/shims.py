@@ -1,7 +1,7 @@
-"""What the images have under the names mpirun, mpiexec, horovodrun, sshd and as ENTRYPOINT.
+"""What the images have under the names of Open MPI's launchers, horovodrun, sshd and as ENTRYPOINT.
 
-Operators replace an image's ENTRYPOINT, so our work has to hang on the programs that they call.
-Without evidence of an operator a shim is the plain program.
+Operators replace an image's ENTRYPOINT, so our work has to hang on the programs that they call,
+by whatever name and path. Without evidence of an operator a shim is the plain program.
 
 Layer: effects (exec); heavy modules are imported only once it is clear that they are needed.
 """
@@ -12,22 +12,30 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from mpijob_runtime.early import launcher_outlets, leave, worker_outlets
-from mpijob_runtime.errors import ProgramNotFoundError
+from mpijob_runtime.errors import ProgramNotFoundError, UsageError
+from mpijob_runtime.first_process import restore_environ
 from mpijob_runtime.operators import HOSTFILE
 from mpijob_runtime.outermost import run_program
 from mpijob_runtime.settings import Flags, Settings
 
 _QUESTIONS = frozenset({"-h", "--help", "-help", "-V", "--version", "-version"})
+_DAEMONS_ONLY = "prte"
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126
 
 
 def mpirun() -> int:
-    """Run a user's ``mpirun …`` as a launch, its arguments left as they are."""
+    """Run a user's ``mpirun …`` as a launch, its arguments left as they are.
+
+    All names of Open MPI's launchers are this function; each starts ranks as mpirun does, but
+    ``prte``, which starts daemons to be given jobs later.
+    """
+    restore_environ(os.environ)
     return run_program(_mpirun, os.environ, launcher_outlets(os.environ))
 
 
 def horovodrun() -> int:
     """Run a user's ``horovodrun …`` as a launch; without a job it is Horovod's own launcher."""
+    restore_environ(os.environ)
     return run_program(_horovodrun, os.environ, launcher_outlets(os.environ))
 
 
@@ -50,8 +58,13 @@ def entrypoint() -> NoReturn:
 def _mpirun() -> int:
     name, arguments = os.path.basename(sys.argv[0]), sys.argv[1:]
     settings = _read_settings()
-    if not arguments or arguments[0] in _QUESTIONS or not _is_launcher(settings):
+    asks = arguments[0] in _QUESTIONS if arguments else name != _DAEMONS_ONLY
+    if asks or not _is_launcher(settings):
+        if not asks:
+            _say_if_off(settings, name)
         _exec_plain(settings, name, arguments)
+    if name == _DAEMONS_ONLY:
+        raise _daemons_only()
     from mpijob_runtime.console import Console
     from mpijob_runtime.launch import launch
 
@@ -66,6 +79,7 @@ def _horovodrun() -> int:
     from mpijob_runtime.horovodrun import parse_horovodrun, plain_argv
 
     if not _is_launcher(settings):
+        _say_if_off(settings, "horovodrun")
         argv = plain_argv(arguments)
         os.execv(argv[0], argv)  # noqa: S606 - this Python, with the arguments that were given
     line = parse_horovodrun(arguments)
@@ -84,7 +98,10 @@ def _sshd() -> int:
     from mpijob_runtime.probes.keys import find_job_key
     from mpijob_runtime.probes.system import probe_user
 
-    plain = worker.only_asks(arguments) or not settings.shim or settings.inside
+    asks = worker.only_asks(arguments)
+    if not asks:
+        _say_if_off(settings, "sshd")
+    plain = asks or not settings.shim or settings.inside
     if plain or find_job_key(settings, probe_user()) is None:
         path = worker.find_sshd()
         os.execv(path, (path, *arguments))  # noqa: S606 - sshd wants an absolute argv[0]
@@ -107,10 +124,33 @@ def _is_launcher(settings: Settings) -> bool:
     return active and settings.operator.role == "launcher"
 
 
+def _daemons_only() -> UsageError:
+    """Return why daemons without a job are refused: nobody would see where their ranks are."""
+    return UsageError(
+        f"{_DAEMONS_ONLY}: found in a job's launcher, wanted mpirun: daemons that are to be given "
+        "ranks later would run all of them here",
+        remedy="start the program by `mpirun -n RANKS PROGRAM`, also one that calls "
+        "MPI_Comm_spawn; MPIJOB_SHIM=off gives the plain one",
+    )
+
+
+def _say_if_off(settings: Settings, name: str) -> None:
+    """Say that a program is the plain one because somebody has switched its shim off."""
+    if not settings.shim and not settings.inside:
+        from mpijob_runtime.console import Console
+
+        message = f"MPIJOB_SHIM=off: {name} is the plain one, and nothing checks what comes of it"
+        Console(log_format=settings.log_format).warning(message)
+
+
 def _exec_plain(settings: Settings, name: str, arguments: Sequence[str]) -> NoReturn:
+    """Become the real program.
+
+    It is not told its path: Open MPI 4.1 would take the path for the prefix of all hosts.
+    """
     from mpijob_runtime.probes.mpi import find_real_program
 
     path = find_real_program(name, settings.environ.get("PATH", os.defpath))
     if path is None:
         raise ProgramNotFoundError(f"no real {name} on PATH behind this shim")
-    os.execv(path, (path, *arguments))  # noqa: S606 - the very program that was asked for
+    os.execv(path, (name, *arguments))  # noqa: S606 - the very program that was asked for

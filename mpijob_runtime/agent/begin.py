@@ -32,7 +32,7 @@ def main() -> None:
         "host": os.uname().nodename,
         "boot_id": processes.read_text("/proc/sys/kernel/random/boot_id"),
         "tmp": takes_files(os.environ.get("TMPDIR") or "/tmp"),  # noqa: S108 - POSIX's default
-        "daemons": [name for name in ("orted", "prted") if _on_path(name)],
+        "daemons": [name for name in ("orted", "prted") if _is_here(name)],
         "machine": machine,
     }
     agent = Agent(attempt, run_dir, grace_seconds=grace, outgoing=outgoing, environ=os.environ)
@@ -107,6 +107,7 @@ def _read_line(descriptor: int) -> bytes:
     return line
 
 
-def _on_path(name: str) -> bool:
-    places = os.environ.get("PATH", os.defpath).split(":")
+def _is_here(name: str) -> bool:
+    """Tell whether mpirun finds that daemon: the images' by its prefix, others on PATH."""
+    places = (f"{carried.OPEN_MPI}/bin", *os.environ.get("PATH", os.defpath).split(":"))
     return any(os.access(f"{place}/{name}", os.X_OK) for place in places if place)

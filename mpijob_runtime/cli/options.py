@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from mpijob_runtime.console import Console, Level
+from mpijob_runtime.first_process import restore_environ
 from mpijob_runtime.operators import HOSTFILE
 from mpijob_runtime.settings import FORMS, STALL_ACTIONS, Flags, Settings
 from mpijob_runtime.values import TIME_WANTED, parse_seconds
@@ -138,6 +139,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON t
 
 def read_settings(flags: Flags) -> Settings:
     """Return the settings of this process: flags over its environment."""
+    restore_environ(os.environ)
     exists = os.path.exists(HOSTFILE)
     return Settings.from_environ(os.environ, flags=flags, hostfile_exists=exists)
 

@@ -1,6 +1,6 @@
-"""Which MPI is here: the first mpirun on PATH that is not our own shim.
+"""Which MPI is here: the first mpirun on PATH that is not our own shim, else the image's.
 
-Layer: probe; imports facts.
+Layer: probe; imports carried and facts.
 """
 
 import os
@@ -8,6 +8,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 
+from mpijob_runtime.carried import OPEN_MPI
 from mpijob_runtime.facts import MpiFacts
 
 SHIM_MARK = b"mpijob-runtime shim"
@@ -20,8 +21,11 @@ _PROBE_SECONDS = 30
 
 
 def find_real_program(name: str, path: str) -> str | None:
-    """Return the first executable of that name on PATH that is not a shim of ours."""
-    return next(_candidates(name, path), None)
+    """Return the first executable of that name that is not a shim of ours, or None.
+
+    PATH comes first, for those who bring their own MPI; then where the images have theirs.
+    """
+    return next(_candidates(name, f"{path}{os.pathsep}{OPEN_MPI}/bin"), None)
 
 
 def probe_mpi(*, path: str, mpirun: str | None = None) -> MpiFacts | None:
@@ -29,12 +33,13 @@ def probe_mpi(*, path: str, mpirun: str | None = None) -> MpiFacts | None:
 
     Args:
         path: the search path.
-        mpirun: the mpirun to ask; None to search.
+        mpirun: the mpirun to ask; None to search. A shim stands for what is behind it.
 
     Returns:
         The facts, or None if there is no mpirun or it does not answer in an expected way.
     """
-    found = mpirun or find_real_program("mpirun", path)
+    named = mpirun if mpirun and not _is_shim(mpirun) else None
+    found = named or find_real_program("mpirun", path)
     if found is None:
         return None
     try:

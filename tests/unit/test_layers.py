@@ -51,6 +51,7 @@ LAYERS = (
         "job_hosts",
         "rdma",
         "container_environ",
+        "first_process",
     },
     {
         "keep_going",

@@ -101,7 +101,7 @@ def join_here(start: Start) -> HostWatch:
     stream = LocalStream(start.attempt.id, plan.paths.run_dir, start.settings.environ)
     watch = HostWatch(plan.aliases.get(here, here), stream, None)
     try:
-        _greet(watch, start)
+        _greet(watch, start, at_least_seconds=start.settings.timeout_seconds)
     except HostRefusal as refusal:
         watch.close()
         if refusal.lasting:
@@ -162,8 +162,11 @@ def check_crew(
     _check_nodes(crew if plan.aliases else crew[:-1], settings, console)
 
 
-def _greet(watch: HostWatch, start: Start) -> None:
-    """Tell an agent what it has to know; it may take the grace to end an older attempt."""
+def _greet(watch: HostWatch, start: Start, *, at_least_seconds: float = 0.0) -> None:
+    """Tell an agent what it has to know; it may take the grace to end an older attempt.
+
+    A host's agent is tried again until the deadline, the launcher's own is waited for as long.
+    """
     hosts = [host.name for host in start.plan.hosts.hosts]
     grace_seconds = start.settings.grace_seconds
     hello: dict[str, object] = {
@@ -177,7 +180,8 @@ def _greet(watch: HostWatch, start: Start) -> None:
         hello.update({"links": 1} if len(hosts) > 1 else {})
     if start.probing:
         hello["probing"] = 1
-    watch.greet(hello, timeout_seconds=grace_seconds + _FENCE_SECONDS)
+    patience_seconds = max(at_least_seconds, grace_seconds + _FENCE_SECONDS)
+    watch.greet(hello, timeout_seconds=patience_seconds)
 
 
 def _gather(

@@ -44,8 +44,8 @@ check 'stranger' sh -c 'ssh -G github.com true | grep -E "^(port|stricthost)" | 
 
 # Plain Open MPI starts its daemons by plain ssh.
 PLAIN_MPIRUN = r"""
-plain() { MPIJOB_SHIM=off mpirun --hostfile /etc/mpi/hostfile -n 2 hostname | sort | tr '\n' ' '; }
-check 'plain mpirun' plain
+plain() { MPIJOB_SHIM=off mpirun --hostfile /etc/mpi/hostfile -n 2 hostname 2>/dev/null; }
+echo "plain mpirun: $(plain | sort | tr '\n' ' ')"
 """
 
 LAUNCHER_AS_NODE = r"""

@@ -52,7 +52,7 @@ class Client:
             text=True,
             check=False,
             stdin=subprocess.DEVNULL,
-            timeout=30,
+            timeout=120,
         )
 
 

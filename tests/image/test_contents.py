@@ -103,7 +103,7 @@ def test_the_license_is_where_openshift_looks(inside):
 @pytest.mark.parametrize("flag", ["--version", "--help"])
 def test_questions_pass_through_byte_for_byte(name, flag, inside):
     """A tool that reads mpirun's version sees the real one's words, operator or not."""
-    real = f"PATH=/opt/openmpi/bin:/usr/bin {name} {flag}"
+    real = f"/usr/lib/mpijob/openmpi/bin/{name} {flag}"
 
     assert inside(f"{name} {flag}") == inside(real)
     assert inside(f"{name} {flag}", "--env=K_MPI_JOB_ROLE=launcher") == inside(real)
@@ -123,6 +123,74 @@ def test_sshd_checks_pass_through_byte_for_byte(inside):
 def test_without_an_operator_mpirun_is_the_plain_program(inside):
     """A ``RUN mpirun`` in somebody's build is not a launch."""
     assert inside("mpirun --oversubscribe -n 2 echo hello 2>&1") == "hello\nhello\n"
+
+
+# Prints each place at which something stands that starts ranks, and what it is in the end.
+LAUNCHERS = """
+import os
+NAMES = ("mpirun", "mpiexec", "orterun", "oshrun", "shmemrun", "prun", "prte", "prterun", "rte")
+for folder, _, files in os.walk("/", onerror=None):
+    if folder.startswith(("/proc", "/sys", "/usr/lib/mpijob/openmpi")):
+        continue
+    for file in files:
+        path = os.path.join(folder, file)
+        if file.partition(".")[0] in NAMES and os.access(path, os.X_OK):
+            print(path, os.path.realpath(path))
+"""
+
+
+def test_whatever_starts_ranks_is_our_shim(inside, open_mpi):
+    """No program of Open MPI's stands where somebody meets it by accident."""
+    found = dict(line.split() for line in inside(f"python3 -c '{LAUNCHERS}'").splitlines())
+
+    also = {"4.1": {"/usr/bin/orterun", "/etc/alternatives/mpirun", "/usr/bin/shmemrun"}}
+    also["5.0"] = {"/usr/bin/prterun", "/opt/openmpi/bin/mpirun", "/opt/openmpi/bin/prte"}
+    assert set(found.values()) == {"/usr/local/bin/mpirun"}
+    assert {"/usr/bin/mpirun", "/usr/local/bin/mpiexec", *also[open_mpi]} <= found.keys()
+
+
+def test_no_program_has_our_prefix_in_its_way(inside):
+    """Ranks lose it from PATH and LD_LIBRARY_PATH, so nobody else may need it there."""
+    assert (
+        inside("grep --files-with-matches /usr/lib/mpijob/openmpi /etc/ld.so.conf.d/* || :") == ""
+    )
+    assert "/usr/lib/mpijob/openmpi" not in inside("echo $PATH")
+
+
+SHELLS = {
+    "login": "bash -lc",
+    "sh login": "sh -lc",
+    "login, emptied": "env -i bash -lc",
+    "login, own PATH": "env PATH=/usr/local/bin:/usr/bin:/bin bash -lc",
+    "own PATH": "env PATH=/usr/local/bin:/usr/bin:/bin bash -c",
+    "emptied": "env -i bash -c",
+}
+
+
+@pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)
+def test_other_shells_have_the_same_python_and_mpirun(shell, inside):
+    """/opt/venv's Python and our programs, whatever has become of PATH."""
+    line = "import os, sys; print(sys.prefix, os.path.basename(sys.executable))"
+    asked = f'python -c "{line}"; python3 -c "{line}"; command -v mpirun; mpijob-runtime --version'
+    python, python3, mpirun, ours = inside(f"{shell} '{asked}'").splitlines()
+
+    assert python.startswith("/opt/venv ")
+    assert python3.startswith("/opt/venv ")
+    assert mpirun == "/usr/local/bin/mpirun"
+    assert ours.startswith("mpijob-runtime ")
+
+
+def test_a_login_shell_keeps_path_and_what_others_add(podman, image, inside):
+    """ENV PATH of a derived image, and files of /etc/profile.d that come after ours."""
+    said = inside("echo $PATH")
+    assert inside("bash -lc 'echo $PATH'") == said
+    assert inside("env -i bash -lc 'echo $PATH'") == said
+    own = inside(
+        "bash -lc 'echo $PATH'", "--env=PATH=/my tools/bin:/usr/bin:/bin", "--env=A=\nPATH=x"
+    )
+    assert own == "/my tools/bin:/usr/bin:/bin\n"
+    line = "echo 'PATH=/added:$PATH' >/etc/profile.d/other.sh; bash -lc 'echo $PATH'"
+    assert inside(line, "--user=0") == f"/added:{said}"
 
 
 def test_packages_can_be_installed_by_a_user_and_by_a_random_uid(podman, image, tmp_path):

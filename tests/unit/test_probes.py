@@ -89,6 +89,17 @@ def test_nothing_but_shims_is_nothing(make_program, tmp_path):
     assert find_real_program("mpirun", f"{tmp_path}/a") is None
 
 
+def test_the_images_own_program_is_found_on_any_path(make_program, tmp_path, monkeypatch):
+    """A PATH that somebody else has set does not hide it; what they put on it comes first."""
+    monkeypatch.setattr("mpijob_runtime.probes.mpi.OPEN_MPI", str(tmp_path))
+    wanted = make_program("bin", "mpirun", "#!/bin/sh\necho 'mpirun (Open MPI) 5.0.11'\n")
+    theirs = make_program("a", "mpirun", "#!/bin/sh\n")
+    shim = make_program("b", "mpirun", SHIM)
+    assert find_real_program("mpirun", "/missing:/usr/nothing") == wanted
+    assert find_real_program("mpirun", f"{tmp_path}/a") == theirs
+    assert probe_mpi(path=f"{tmp_path}/b", mpirun=shim) == MpiFacts("Open MPI", "5.0.11", wanted)
+
+
 @pytest.mark.parametrize("name", ["mpirun", "horovodrun", "sshd"])
 def test_the_shims_of_the_images_carry_the_mark(name, make_program, tmp_path):
     """The real files in entrypoints/ are recognised."""

@@ -19,8 +19,12 @@ def shimmed(local_mpi, tmp_path):
     """Return a function that runs a shim; shims stand on PATH before the stand-in mpirun."""
     shims = tmp_path / "shims"
     shims.mkdir()
-    for name in ("mpirun", "mpiexec", "sshd", "entrypoint"):
-        text = (ENTRYPOINTS / name).read_text(encoding="utf-8")
+    for name, source in (
+        *((name, "mpirun") for name in ("mpirun", "mpiexec", "orterun", "prte")),
+        ("sshd", "sshd"),
+        ("entrypoint", "entrypoint"),
+    ):
+        text = (ENTRYPOINTS / source).read_text(encoding="utf-8")
         (shims / name).write_text(text.replace("/opt/venv/bin/python", sys.executable))
         (shims / name).chmod(0o755)
     environ = local_mpi | {"PATH": f"{shims}:{local_mpi['PATH']}"}
@@ -61,15 +65,44 @@ def test_a_question_is_answered_by_the_real_mpirun(environ, shimmed):
     [
         {},
         {"K_MPI_JOB_ROLE": "worker"},
-        LAUNCHER | {"MPIJOB_SHIM": "off"},
         LAUNCHER | {"MPIJOB_INSIDE": "1"},
     ],
-    ids=["no operator", "worker", "off", "inside"],
+    ids=["no operator", "worker", "inside"],
 )
 def test_a_shim_without_a_job_is_the_plain_program(environ, shimmed):
-    """In somebody's build, on a worker, inside a job or switched off, nothing of ours happens."""
+    """In somebody's build, on a worker or inside a job, nothing of ours happens."""
     expected = (0, "plain -x A b c\n", "")
     assert expected == shimmed("mpirun", "-x", "A", "b c", **environ)
+
+
+def test_a_shim_that_is_switched_off_says_so(shimmed):
+    """The plain program runs, and nobody takes it for a launch that was checked."""
+    code, out, err = shimmed("mpirun", "-x", "A", **LAUNCHER, MPIJOB_SHIM="off")
+    assert (code, out) == (0, "plain -x A\n")
+    assert "MPIJOB_SHIM=off: mpirun is the plain one" in err
+    assert shimmed("mpirun", "--version", MPIJOB_SHIM="off")[2] == ""
+    assert shimmed("mpirun", "-x", "A", MPIJOB_SHIM="off", MPIJOB_INSIDE="1")[2] == ""
+
+
+@pytest.mark.parametrize("arguments", [(), ("-n", "2", "true"), ("--daemonize",)])
+def test_daemons_without_a_job_are_refused_in_a_launcher(arguments, shimmed, tmp_path):
+    """``prte`` would have every rank that it is given later run in the launcher."""
+    log = tmp_path / "termination-log"
+    log.touch()
+    code, _, err = shimmed("prte", *arguments, **LAUNCHER)
+    assert code == 64
+    assert "next: start the program by `mpirun" in err
+    assert "prte: found in a job's launcher" in log.read_text()
+
+
+@pytest.mark.parametrize("name", ["mpiexec", "orterun"])
+def test_every_name_of_a_launcher_is_a_launch(name, shimmed, hostfile):
+    """Whatever name Open MPI is called by, the pipeline is the same."""
+    environ = LAUNCHER | {"OMPI_MCA_orte_default_hostfile": hostfile}
+    code, out, err = shimmed(name, "-n", "2", "sh", "-c", "echo $RANK", **environ)
+    assert code == 0, err
+    assert sorted(out.split()) == ["0", "1"]
+    assert "2 ranks started on 1 host" in err
 
 
 def test_a_launchers_mpirun_is_a_launch_with_the_arguments_as_they_are(shimmed, hostfile, tmp_path):

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 
 from mpijob_runtime.keep_going import keeps_going
@@ -83,3 +86,38 @@ def test_a_second_program_has_options_of_its_own():
 def test_variables_that_mpirun_reads_count_and_no_others(environ, expected):
     """A user's own variables say nothing about mpirun."""
     assert keeps_going((), environ) is expected
+
+
+IN_A_HURRY = """
+import sys
+from mpijob_runtime import run
+from mpijob_runtime.__main__ import run as main
+run._AFTER_FAILURE_SECONDS = 0.5
+main()
+"""
+ONE_FAILS = '[ $RANK = 1 ] || exit 3; sleep 2; : > "$0"'
+
+
+@pytest.mark.parametrize(
+    ("environ", "goes_on"),
+    [
+        ({"RECOVERY_DIR": "/continuous/recover"}, False),
+        ({"OMPI_MCA_orte_abort_on_non_zero_status": "0"}, True),
+    ],
+    ids=["a user's own words", "mpirun's"],
+)
+def test_a_job_is_ended_after_a_failure_unless_mpirun_was_asked(
+    environ, goes_on, local_mpi, tmp_path
+):
+    """A mpirun that waits for the other ranks is ended soon, whatever the program's words are."""
+    argv = ("launch", "--grace", "1", "--host", "localhost:2", "--", "sh", "-c", ONE_FAILS)
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_HURRY, *argv, tmp_path / "late", "recover", "--continuous"],
+        env=local_mpi | environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=40,
+    )
+    assert done.returncode == 3, done.stderr
+    assert (tmp_path / "late").exists() == goes_on

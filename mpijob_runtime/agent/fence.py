@@ -41,7 +41,7 @@ def fence(
         counted.update(pid for pid in found if processes.name_of(pid) != carried.AGENT_NAME)
         return found
 
-    there = set(processes.attempts(run_dir).values())
+    there = set(processes.attempts(run_dir).values()) - kept
     newer = [found for found in there if found > attempt and found.split("-")[1:2] != launcher]
     if newer:
         return 0, max(newer)

@@ -27,6 +27,8 @@ Location = tuple[str | int, ...]
 _LARGEST_FILE_BYTES = 1 << 20
 # Anchors that refer to anchors can blow a small file up without bound.
 _MOST_VALUES = 100_000
+# What ruamel itself runs into with keys that cannot be one in Python, or odd values behind a tag.
+_ODD_ERRORS = (AttributeError, IndexError, KeyError, TypeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +71,8 @@ def read_document(path: str) -> Document:
         raise _invalid(path, Problem(0, "lists or maps nested too deeply", "an MPIJob")) from None
     except ValueError as error:
         raise _invalid(path, Problem(0, str(error).splitlines()[0], "valid YAML")) from None
-    except TypeError:  # ruamel's own, of a key that cannot be one in Python
-        raise _invalid(path, Problem(0, "a map or a list as a key", "a name")) from None
+    except _ODD_ERRORS as error:
+        raise _odd(path, error) from None
     return _single(path, documents)
 
 
@@ -119,6 +121,14 @@ def _single(path: str, documents: list[Value]) -> Document:
     except (RecursionError, _TooManyValuesError):
         found = "anchors that expand without bound"
         raise _invalid(path, Problem(0, found, "an MPIJob")) from None
+    except _ODD_ERRORS as error:
+        raise _odd(path, error) from None
+
+
+def _odd(path: str, error: Exception) -> ManifestError:
+    """Return what to say of an error that ruamel never meant anybody to see."""
+    found = f"a key or a tagged value that the YAML parser cannot take ({type(error).__name__})"
+    return _invalid(path, Problem(0, found, "names as keys, plain values"))
 
 
 class _TooManyValuesError(Exception):

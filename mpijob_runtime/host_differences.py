@@ -61,7 +61,7 @@ def describe_directories(starts: Iterable[RankRecord], hosts: Mapping[str, HostF
         hosts: by the names that the records have.
     """
     lacking: dict[tuple[str, str], list[str]] = {}
-    for record in starts:
+    for record in sorted(starts, key=lambda start: start.rank):
         facts = hosts.get(record.host)
         if facts is not None and facts.missing_directory and record.directory == facts.home:
             where = lacking.setdefault((facts.missing_directory, facts.home), [])

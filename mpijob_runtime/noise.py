@@ -8,8 +8,8 @@ Layer: pure; imports nothing of ours.
 import re
 
 _OF_MPIRUN = re.compile(
-    # PRRTE's parent and child both call setpgid; the parent's comes too late once ssh runs
-    rb"\[[^\]\s]+:\d+\] plm:ssh: Warning: setpgid\(\d+,\d+\) failed in parent"
+    # parent and child both call setpgid; the parent's comes too late once ssh or ours runs
+    rb"\[[^\]\s]+:\d+\] plm:(?:rsh|ssh): Warning: setpgid\(\d+,\d+\) failed in parent"
     rb" with errno=Permission denied\(13\)"
 )
 _PEER = rb"(?:[0-9a-fA-F.:]+(?:%[\w.-]+)?|UNKNOWN) port \d+"

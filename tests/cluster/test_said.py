@@ -111,7 +111,7 @@ def test_a_job_for_another_mpi_is_refused_with_the_remedy(parts):
 
 
 def test_no_noise_is_in_any_log(parts):
-    """Neither PRRTE's race with its ssh, nor probes; who speaks another protocol is told."""
+    """Neither Open MPI's race with its ssh, nor probes; who speaks another protocol is told."""
     assert "setpgid" not in parts["all"]
     assert "Connection closed by remote host" not in parts["all"]
     assert "reset by peer" not in parts["all"]

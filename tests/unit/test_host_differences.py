@@ -79,7 +79,7 @@ def test_a_directory_of_the_launcher_alone_is_told(make_record):
     """Where it is missing, and where the ranks are in its place."""
     starts = [
         make_record("start", rank, host=f"w{rank // 2}.job", directory="/home/m")
-        for rank in range(4)
+        for rank in (3, 0, 2, 1)
     ]
     text = describe_directories(starts, hosts(LACKING, LACKING))
     assert text.splitlines()[0] == (

@@ -31,7 +31,7 @@ def test_mpiruns_words_are_passed_on_as_they_are(errors):
 
 
 def test_noise_is_neither_passed_on_nor_kept(errors):
-    """PRRTE's race with its own child, on lines of its own; what is about it stays."""
+    """Open MPI's race with its own child, on lines of its own; what is about it stays."""
     noise = (
         b"[pi-launcher:00021] plm:ssh: Warning: setpgid(30,30) failed in parent with"
         b" errno=Permission denied(13)\n"

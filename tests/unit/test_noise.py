@@ -45,7 +45,9 @@ def test_who_said_something_is_none(line):
 
 
 def test_noise_of_mpirun_is_one_sentence():
-    """Of another error number, or of the child, it would be news."""
-    text = b"[l:00021] plm:ssh: Warning: setpgid(30,30) failed in parent with errno=%s"
-    assert is_noise_of_mpirun(text % b"Permission denied(13)")
-    assert not is_noise_of_mpirun(text % b"No such process(3)")
+    """Of both Open MPIs; of another error number, or of the child, it would be news."""
+    text = b"[l:00021] plm:%s: Warning: setpgid(30,30) failed in parent with errno=%s"
+    assert is_noise_of_mpirun(text % (b"ssh", b"Permission denied(13)"))
+    assert is_noise_of_mpirun(text % (b"rsh", b"Permission denied(13)"))
+    assert not is_noise_of_mpirun(text % (b"ssh", b"No such process(3)"))
+    assert not is_noise_of_mpirun(text % (b"slurm", b"Permission denied(13)"))

@@ -33,6 +33,7 @@ class DaemonStarter:
 
     Attributes:
         contacted: hosts to which daemons were sent.
+        ended: host -> exit code of its daemon, as far as they have ended.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class DaemonStarter:
         self._closed = False
         self._without_tmp: set[str] = set()
         self.contacted: set[str] = set()
+        self.ended: dict[str, int] = {}
 
     def add(self, connection: SshConnection, *, tmp: bool = True) -> None:
         """Let mpirun start daemons on a host; on the last one only after ``complete``.
@@ -135,7 +137,7 @@ class DaemonStarter:
             channel = connection.start(prefix + command, merge_stderr=True)
             while data := channel.read():
                 caller.sendall(data.replace(b"\0", b""))
-            code = channel.exit_code()
+            code = self.ended[connection.host] = channel.exit_code()
         except HostRefusal as refusal:
             caller.sendall(f"mpijob: {connection.host}: {refusal}\n".encode())
             code = 255

@@ -1,6 +1,6 @@
 """From records and exit codes to an outcome: who failed first, and why.
 
-Layer: pure; imports outcome, records.
+Layer: pure; imports mpirun_words, outcome, records.
 """
 
 import re
@@ -11,6 +11,16 @@ from typing import Literal
 
 from mpijob_runtime.hosts import short_name
 from mpijob_runtime.last_words import explain_last_words, lost_a_peer
+from mpijob_runtime.mpirun_words import (
+    CONFIGURATION_CODE,
+    TIME_LIMIT_CODE,
+    USAGE_CODE,
+    MpirunFailure,
+    asks_for_no_launch,
+    explain_failure,
+    own_code,
+    time_limit,
+)
 from mpijob_runtime.outcome import FirstFailure, Outcome, Result, count, describe_exit, format_ranks
 from mpijob_runtime.records import RankRecord
 
@@ -18,14 +28,26 @@ TRY_AGAIN_CODE = 75
 INTERRUPTED_CODE = 130
 SPREAD_CODE = 76
 _NOT_FOUND_CODE = 127
+_NO_ANSWER_CODE = 255
+"""Of ssh, and of ours in its place: the host did not answer."""
+
+_SIGNALLED = 128
 _NO_PROGRAM_CODES = frozenset({132, 134, 183})
 """How Open MPI 4.1 (132, 134) and 5.0 (183) end before any rank if the program is missing."""
 
 _NO_PROGRAM_OR_FLAG_CODE = 66
 """The same of 5.0 for a name without a slash; its own word for a wrong flag, too."""
 
-_NO_EXECUTABLE = re.compile(r"Executable: (?P<program>\S+)\s+Node: (?P<host>\S+)")
+_NO_EXECUTABLE = re.compile(
+    r"Executable: (?P<program>\S+)\s+Node: (?P<host>\S+)"
+    r"|Node: +(?P<on>\S+)\s+Executable: (?P<named>\S+)"
+)
 """How both Open MPIs say that a program is not there, when they look before they start it."""
+
+_CRASHES = frozenset(
+    {signals.SIGSEGV, signals.SIGABRT, signals.SIGBUS, signals.SIGILL, signals.SIGFPE}
+)
+"""How a daemon ends by its own mistake; by SIGKILL and SIGTERM others have ended it."""
 
 _ENDING_SIGNALS = frozenset({signals.SIGTERM, signals.SIGKILL})
 
@@ -70,6 +92,9 @@ class Observation:
         lost_hosts: hosts whose connection broke while the job ran.
         last_words: rank -> the last it wrote, for ranks that failed.
         mpirun_said: the last that mpirun itself wrote.
+        major: the generation of Open MPI.
+        arguments: a user's own mpirun line; empty where ``launch`` wrote it.
+        daemons_ended: host -> exit code of Open MPI's daemon there, as far as one has ended.
         phases_seconds: ``wait`` and ``run`` so far.
         opened_seconds: from mpirun's start until all ranks were let through the gate, or None.
     """
@@ -86,6 +111,9 @@ class Observation:
     lost_hosts: Sequence[str]
     last_words: Mapping[int, str]
     mpirun_said: str
+    major: int
+    arguments: Sequence[str]
+    daemons_ended: Mapping[str, int]
     phases_seconds: Mapping[str, float]
     opened_seconds: float | None
 
@@ -124,15 +152,26 @@ def _verdict(seen: Observation, failure: FirstFailure | None) -> tuple[Result, i
     stopped = _stopped(seen.stop) if seen.stop is not None else None
     if stopped is not None:
         return stopped
-    if seen.mpirun_signal is not None and _is_victim(failure):
-        ended = describe_exit(None, seen.mpirun_signal)
-        return "failed", seen.mpirun_code, f"mpirun itself was ended by {ended}, not by us"
-    if seen.opened_seconds is None and seen.recorded:
-        return _never_started(seen)
+    by_open_mpi = _by_open_mpi(seen, failure)
+    if by_open_mpi is not None:
+        return by_open_mpi
     slow = seen.stop is not None and seen.stop.kind == "slow end"
     if failure is None and (slow or seen.mpirun_code == 0):
         return _believe(seen)
     return _failed(seen, failure)
+
+
+def _by_open_mpi(seen: Observation, failure: FirstFailure | None) -> tuple[Result, int, str] | None:
+    """Return the verdict where Open MPI itself has ended the job, or has not started it."""
+    if seen.mpirun_signal is not None and _is_victim(failure):
+        ended = describe_exit(None, seen.mpirun_signal)
+        return "failed", seen.mpirun_code, f"mpirun itself was ended by {ended}, not by us"
+    if seen.recorded and (seen.opened_seconds is None or _none_started(seen)):
+        return _never_started(seen)
+    limit = time_limit(seen.mpirun_said)
+    if limit is not None and seen.stop is None:
+        return "failed", TIME_LIMIT_CODE, limit
+    return _crashed_daemon(seen) if _is_victim(failure) else None
 
 
 def _is_victim(failure: FirstFailure | None) -> bool:
@@ -144,19 +183,62 @@ def _is_victim(failure: FirstFailure | None) -> bool:
 
 def _never_started(seen: Observation) -> tuple[Result, int, str]:
     """Return the verdict where mpirun ended before all ranks were at the gate: no program ran."""
+    wrong = explain_failure(seen.mpirun_code, "", seen.arguments, major=seen.major)
     missing = _NO_EXECUTABLE.search(seen.mpirun_said)
-    if missing is not None:
-        where = f"{missing['program']} on {short_name(missing['host'])}"
+    if missing is not None and (wrong is None or wrong.exit_code != USAGE_CODE):
+        program, host = missing["program"] or missing["named"], missing["host"] or missing["on"]
+        where = f"{program} on {short_name(host)}"
         return "not_started", _NOT_FOUND_CODE, f"program not found: {where}"
     if _program_is_missing(seen):
         return "not_started", _NOT_FOUND_CODE, "program not found: see mpirun's own words above"
     if seen.lost_hosts:
         lost = ", ".join(map(short_name, seen.lost_hosts))
         return "failed", TRY_AGAIN_CODE, f"host {lost} was lost while the job started"
+    if seen.mpirun_code == 0:
+        return _nothing_launched(seen)
+    said, arguments = seen.mpirun_said, seen.arguments
+    why = explain_failure(seen.mpirun_code, said, arguments, major=seen.major) or _no_daemon(seen)
+    if why is not None:
+        return "not_started", why.exit_code, str(why)
+    return "not_started", own_code(seen.mpirun_code), _so_far(seen)
+
+
+def _so_far(seen: Observation) -> str:
     ranks, expected = _started(seen), _expected(seen)
     so_far = f"{ranks} of {count(expected, 'rank')}" if expected else "none of the ranks"
-    reason = f"mpirun ended with {seen.mpirun_code} when {so_far} had come; its own words are above"
-    return "not_started", seen.mpirun_code or TRY_AGAIN_CODE, reason
+    return f"mpirun ended with {seen.mpirun_code} when {so_far} had come; its own words are above"
+
+
+def _nothing_launched(seen: Observation) -> tuple[Result, int, str]:
+    if asks_for_no_launch(seen.arguments, major=seen.major):
+        return "succeeded", 0, "mpirun was asked to launch nothing"
+    return "not_started", TRY_AGAIN_CODE, _so_far(seen)
+
+
+def _no_daemon(seen: Observation) -> MpirunFailure | None:
+    """Return where Open MPI's daemon could not start, as far as we have started it."""
+    for host, code in seen.daemons_ended.items():
+        if code not in (0, _NO_ANSWER_CODE):
+            reason = f"Open MPI's daemon on {short_name(host)} ended with {code} before any rank"
+            remedy = "leave out what changes how daemons start (--prefix, --launch-agent, plm_…)"
+            return MpirunFailure(CONFIGURATION_CODE, reason, remedy)
+    outside = seen.proof or ""
+    if seen.mpirun_code == _NO_ANSWER_CODE and "outside of the plan" in outside:
+        reason = f"mpirun could not start its daemon: {outside.removeprefix('unproved: ')}"
+        return MpirunFailure(CONFIGURATION_CODE, reason, "name hosts of the job, or leave -H out")
+    return None
+
+
+def _crashed_daemon(seen: Observation) -> tuple[Result, int, str] | None:
+    """Return the verdict where Open MPI's own daemon crashed, and took its ranks along.
+
+    What a program made it do it will make it do again: not worth a retry.
+    """
+    for host, code in seen.daemons_ended.items():
+        if code - _SIGNALLED in _CRASHES:
+            ended = describe_exit(None, code - _SIGNALLED)
+            return "failed", code, f"Open MPI's daemon on {short_name(host)} crashed: {ended}"
+    return None
 
 
 def _stopped(stop: Stop) -> tuple[Result, int, str] | None:
@@ -190,12 +272,17 @@ def _failed(seen: Observation, failure: FirstFailure | None) -> tuple[Result, in
     if failure is not None:
         not_found = failure.exit_code == _NOT_FOUND_CODE
         told = seen.mpirun_code if _ended_by_itself(seen) else 0
-        code = told or _shell_code(failure)
+        ours = told in {record.shell_code for record in seen.records if record.failed}
+        code = told if ours or 0 < told == own_code(told) else _shell_code(failure)
         return "failed", _NOT_FOUND_CODE if not_found else code, failure.cause
     if _program_is_missing(seen):
         return "not_started", _NOT_FOUND_CODE, "program not found: see mpirun's own words above"
     reason = f"mpirun ended with {seen.mpirun_code}, and no rank recorded a failure"
-    return "failed", seen.mpirun_code, reason
+    return "failed", own_code(seen.mpirun_code) if seen.recorded else seen.mpirun_code, reason
+
+
+def _none_started(seen: Observation) -> bool:
+    return bool(seen.mpirun_code) and not _started(seen) and seen.stop is None
 
 
 def _ended_by_itself(seen: Observation) -> bool:

@@ -153,6 +153,13 @@ def _say_plan(plan: LaunchPlan, settings: Settings, console: Console) -> None:
         f"{count(plan.hosts.world_size, 'slot')} "
         f"from {plan.hosts.source} ({settings.operator.name})"
     )
+    if plan.output.form == "mpirun" and plan.output.why:
+        console.info(f"the ranks' output is left to mpirun, for {plan.output.why}")
+    if plan.output.unheeded:
+        console.warning(
+            f"{plan.output.unheeded} is not done: {settings.output} was asked for"
+            " (MPIJOB_OUTPUT, --output)"
+        )
     if plan.unproved is not None:
         console.warning(f"where the ranks will be is {plan.unproved}")
 

@@ -1,6 +1,6 @@
 """Ranks' output, as people and programs read it: lines that are never broken or mixed.
 
-Layer: effects (descriptors, files); imports hosts, settings.
+Layer: effects (descriptors, files); imports hosts, mpirun_output, settings.
 """
 
 import json
@@ -13,6 +13,7 @@ from collections import deque
 from contextlib import suppress
 
 from mpijob_runtime.hosts import short_name
+from mpijob_runtime.mpirun_output import Tags
 from mpijob_runtime.settings import Form
 
 _NEXT_LINE = re.compile(rb"(\r\n|\r(?!\n)|\n)(?=.)", re.DOTALL)
@@ -29,6 +30,7 @@ class RankOutput:
     Args:
         form: how a line looks.
         log_dir: directory for one file a rank, or None; made if it is not there.
+        tags: what stands before a line, where that is not what its form has.
         descriptors: where stdout and stderr of the ranks go.
 
     Raises:
@@ -36,9 +38,15 @@ class RankOutput:
     """
 
     def __init__(
-        self, form: Form, log_dir: str | None, *, descriptors: tuple[int, int] = (1, 2)
+        self,
+        form: Form,
+        log_dir: str | None,
+        *,
+        tags: Tags | None = None,
+        descriptors: tuple[int, int] = (1, 2),
     ) -> None:
         self._form = form
+        self._tags = tags
         self._log_dir = log_dir
         self._descriptors = dict(zip((1, 2), descriptors, strict=True))
         self._lock = threading.Lock()
@@ -58,7 +66,7 @@ class RankOutput:
 
     def write(self, rank: int, host: str, stream: int, data: bytes) -> None:
         """Write what a rank wrote to stdout (1) or stderr (2)."""
-        prefix = f"[{rank} {short_name(host)}] ".encode() if self._form == "prefix" else b""
+        prefix = self._prefix(rank, host, stream)
         shown = self._as_json(rank, host, stream, data) if self._form == "json" else data
         shown = _prefixed(prefix, shown) if prefix else shown
         with self._lock:
@@ -82,12 +90,17 @@ class RankOutput:
     def close(self) -> None:
         """End an unfinished last line, so that what follows has a line of its own."""
         with self._lock:
-            if self._form != "plain":
+            if self._form != "plain" or self._tags is not None:
                 for descriptor in self._unfinished:
                     self._put(descriptor, b"\n")
             for file in self._files.values():
                 os.close(file)
             self._files.clear()
+
+    def _prefix(self, rank: int, host: str, stream: int) -> bytes:
+        if self._tags is not None:
+            return self._tags.before(rank, stream, time.ctime())
+        return f"[{rank} {short_name(host)}] ".encode() if self._form == "prefix" else b""
 
     @staticmethod
     def _as_json(rank: int, host: str, stream: int, data: bytes) -> bytes:

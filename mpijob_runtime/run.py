@@ -20,17 +20,19 @@ from mpijob_runtime.errors import ConfigurationError
 from mpijob_runtime.gate import Gate
 from mpijob_runtime.hosts import short_name
 from mpijob_runtime.mpirun_errors import MpirunErrors
+from mpijob_runtime.mpirun_output import OutputPlan
 from mpijob_runtime.nccl_watch import NcclWatch
 from mpijob_runtime.outcome import Outcome, count, format_ranks
 from mpijob_runtime.output import RankOutput
 from mpijob_runtime.plan import LaunchPlan
 from mpijob_runtime.preemption import Preemption
 from mpijob_runtime.probes.ssh import SshConnection
+from mpijob_runtime.rank_stdin import RankStdin
 from mpijob_runtime.records import RankRecord, parse_record
 from mpijob_runtime.settings import Settings
 from mpijob_runtime.spread import Placement, choose_judgement
 from mpijob_runtime.stall import StallWatch
-from mpijob_runtime.supervise import Companion, Ending, Supervisor
+from mpijob_runtime.supervise import Companion, Ending, Pipes, Supervisor
 from mpijob_runtime.watch import HostWatch, LocalStream, finish, tell_all
 
 _AFTER_FAILURE_SECONDS = 15.0
@@ -95,12 +97,13 @@ class Run(Companion):
         verbatim = None if plan.world_size is not None else plan.argv[1:]
         judgement = choose_judgement(settings.environ, verbatim)
         self._placement = Placement(planned, aliases=plan.aliases, judgement=judgement)
-        self._output = _open_output(settings)
+        self._output = _open_output(plan.output, settings.log_dir)
         self._preemption = Preemption(self._watches, settings.grace_seconds, console)
         self._stalls = StallWatch(self._watches, settings, self._output, console)
         self._nccl = NcclWatch(self._watches, console)
         self._gate = Gate(console, on_open=self._stalls.start)
         self._errors = MpirunErrors()
+        self._stdin = RankStdin(major=plan.mpi.major, wrapped=plan.recorded)
         self._supervisor = self._make_supervisor(self._errors.descriptor)
         self._daemons = DaemonStarter(
             plan.remote,
@@ -186,6 +189,9 @@ class Run(Companion):
                     lost_hosts=lost,
                     last_words={rank: self._output.tail(rank) for rank in self._failed_ranks()},
                     mpirun_said=self._errors.tail,
+                    major=self._plan.mpi.major,
+                    arguments=() if self._plan.world_size is not None else self._plan.argv[1:],
+                    daemons_ended=dict(self._daemons.ended),
                     phases_seconds={"wait": waited_seconds, "run": ran},
                     opened_seconds=self._opened_seconds(),
                 )
@@ -201,12 +207,14 @@ class Run(Companion):
 
     def _make_supervisor(self, stderr: int) -> Supervisor:
         told = {carried.ATTEMPT: Variable(self._attempt, "default", "this start's id")}
+        if self._stdin.told is not None:
+            told[carried.STDIN] = Variable(self._stdin.told, "probed", "how stdin ends")
         return Supervisor(
             self._plan.argv,
             apply_environ(self._settings.environ, {**self._plan.environ, **told}),
             grace_seconds=min(self._settings.grace_seconds, _LAST_SECONDS),
             companion=self,
-            stderr=stderr,
+            pipes=Pipes(self._stdin.descriptor, stderr),
         )
 
     def spared(self) -> list[int]:
@@ -440,10 +448,10 @@ def _own_signal(ending: Ending) -> int | None:
     return -ending.returncode if ending.returncode < 0 and not ours else None
 
 
-def _open_output(settings: Settings) -> RankOutput:
+def _open_output(output: OutputPlan, log_dir: str | None) -> RankOutput:
     try:
-        return RankOutput(settings.output, settings.log_dir)
+        return RankOutput(output.form, log_dir, tags=output.tags)
     except OSError as error:
-        message = f"--log-dir {settings.log_dir}: cannot make the directory: {error.strerror}"
+        message = f"--log-dir {log_dir}: cannot make the directory: {error.strerror}"
         remedy = "name a directory that this user can write, for example on a mounted volume"
         raise ConfigurationError(message, remedy=remedy) from error

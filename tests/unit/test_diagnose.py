@@ -26,6 +26,9 @@ def observe(make_record):
             "lost_hosts": (),
             "last_words": {},
             "mpirun_said": "",
+            "major": 5,
+            "arguments": (),
+            "daemons_ended": {},
             "phases_seconds": {"wait": 1.0, "run": 10.0},
             "opened_seconds": 0.3,
         }

@@ -101,7 +101,7 @@ class Run(Companion):
         self._preemption = Preemption(self._watches, settings.grace_seconds, console)
         self._stalls = StallWatch(self._watches, settings, self._output, console)
         self._nccl = NcclWatch(self._watches, console)
-        self._gate = Gate(console, on_open=self._stalls.start)
+        self._gate = Gate(console, on_open=self._on_open)
         self._errors = MpirunErrors()
         self._stdin = RankStdin(major=plan.mpi.major, wrapped=plan.recorded)
         self._supervisor = self._make_supervisor(self._errors.descriptor)
@@ -220,6 +220,10 @@ class Run(Companion):
     def spared(self) -> list[int]:
         """Return the pid of this host's own agent, which has still to finish."""
         return [w.stream.process.pid for w in self._watches if isinstance(w.stream, LocalStream)]
+
+    def _on_open(self) -> None:
+        self._stalls.start()
+        self._stdin.start()
 
     # -- what is told ---------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from mpijob_runtime.hosts import short_name
 from mpijob_runtime.last_words import explain_last_words, lost_a_peer
 from mpijob_runtime.mpirun_words import (
     CONFIGURATION_CODE,
+    FAILED_CODE,
     TIME_LIMIT_CODE,
     USAGE_CODE,
     MpirunFailure,
@@ -43,6 +44,11 @@ _NO_EXECUTABLE = re.compile(
     r"|Node: +(?P<on>\S+)\s+Executable: (?P<named>\S+)"
 )
 """How both Open MPIs say that a program is not there, when they look before they start it."""
+
+_LOST_DAEMON = re.compile(
+    r"lost communication with a remote daemon.*?Remote daemon: \S+ on node (?P<host>\S+)", re.DOTALL
+)
+"""How both Open MPIs say that a daemon is gone."""
 
 _CRASHES = frozenset(
     {signals.SIGSEGV, signals.SIGABRT, signals.SIGBUS, signals.SIGILL, signals.SIGFPE}
@@ -171,7 +177,7 @@ def _by_open_mpi(seen: Observation, failure: FirstFailure | None) -> tuple[Resul
     limit = time_limit(seen.mpirun_said)
     if limit is not None and seen.stop is None:
         return "failed", TIME_LIMIT_CODE, limit
-    return _crashed_daemon(seen) if _is_victim(failure) else None
+    return _ended_daemon(seen) if _is_victim(failure) else None
 
 
 def _is_victim(failure: FirstFailure | None) -> bool:
@@ -229,15 +235,34 @@ def _no_daemon(seen: Observation) -> MpirunFailure | None:
     return None
 
 
-def _crashed_daemon(seen: Observation) -> tuple[Result, int, str] | None:
-    """Return the verdict where Open MPI's own daemon crashed, and took its ranks along.
+def _ended_daemon(seen: Observation) -> tuple[Result, int, str] | None:
+    """Return the verdict where Open MPI's own daemon ended, and took its host's ranks along.
 
-    What a program made it do it will make it do again: not worth a retry.
+    What a program made it do it will make it do again: that is not worth a retry. A kill from
+    outside is, and so is what nobody can tell: 4.1's daemons have left who started them.
     """
+    host = _host_of_lost_daemon(seen)
+    if host is None or host in seen.lost_hosts:
+        return None
+    name, code = f"Open MPI's daemon on {short_name(host)}", seen.daemons_ended.get(host, 0)
+    number = code - _SIGNALLED
+    if number in _CRASHES:
+        return "failed", code, f"{name} crashed: {describe_exit(None, number)}"
+    if number in _ENDING_SIGNALS:
+        return "failed", TRY_AGAIN_CODE, f"{name} was killed: {describe_exit(None, number)}"
+    if code:
+        return "failed", FAILED_CODE, f"{name} crashed, and its ranks with it; the host is there"
+    return "failed", TRY_AGAIN_CODE, f"{name} ended, and its ranks with it; the host is there"
+
+
+def _host_of_lost_daemon(seen: Observation) -> str | None:
+    """Return the host whose daemon has ended: by mpirun's word or by a crash."""
+    said = _LOST_DAEMON.search(seen.mpirun_said)
     for host, code in seen.daemons_ended.items():
+        if said is not None and short_name(host) == short_name(said["host"]):
+            return host
         if code - _SIGNALLED in _CRASHES:
-            ended = describe_exit(None, code - _SIGNALLED)
-            return "failed", code, f"Open MPI's daemon on {short_name(host)} crashed: {ended}"
+            return host
     return None
 
 

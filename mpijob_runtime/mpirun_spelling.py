@@ -11,7 +11,8 @@ NAMES = {4: "4.1", 5: "5.0"}
 OTHER = {4: 5, 5: 4}
 """Generations, their names, and which one's manuals a line may have been written by."""
 
-_LEFT_OUT = "nothing"
+_LEFT_OUT = ""
+"""There is no such option: the right spelling is none."""
 
 
 def respell(arguments: Sequence[str], *, major: int) -> list[tuple[str, str]]:
@@ -84,7 +85,8 @@ def _for_4(option: MpirunOption) -> str | None:
     if option.name in _OF_4:
         directives = [word.partition("=") for word in ",".join(option.values).split(",")]
         known = _OF_4[option.name]
-        return " ".join(known.get(name, _LEFT_OUT).format(value) for name, _, value in directives)
+        right = (known.get(name, _LEFT_OUT).format(value) for name, _, value in directives)
+        return " ".join(filter(None, right))
     if option.name in ("prtemca", "omca", "gomca"):
         return " ".join(("--mca", *option.values))
     if option.name in _NOT_IN_4:

@@ -3,13 +3,14 @@
 mpirun's codes are numbers that it makes up: 4.1 ends with 135 and 5.0 with 181 for a working
 directory that is not there, which look like signals and are none. So none of them passes through.
 
-Layer: pure; imports mpirun_line, mpirun_spelling.
+Layer: pure; imports hosts, mpirun_line, mpirun_spelling.
 """
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from mpijob_runtime.hosts import short_name
 from mpijob_runtime.mpirun_line import read_options
 from mpijob_runtime.mpirun_spelling import NAMES, OTHER, respell
 
@@ -117,13 +118,13 @@ def explain_failure(
     respelled = respell(arguments, major=major)
     if respelled:
         found = ", ".join(wrong for wrong, _ in respelled)
-        right = "; ".join(f"{right} for {wrong}" for wrong, right in respelled)
-        return MpirunFailure(
-            USAGE_CODE,
-            f"Open MPI {NAMES[major]} does not take {found}, which is Open MPI"
-            f" {NAMES[OTHER[major]]}'s",
-            f"write {right}",
+        here, there = NAMES[major], NAMES[OTHER[major]]
+        reason = f"{found}: Open MPI {here} does not take this spelling of {there}"
+        remedies = (
+            f"write {right} for {wrong}" if right else f"leave out {wrong}"
+            for wrong, right in respelled
         )
+        return MpirunFailure(USAGE_CODE, reason, "; ".join(remedies))
     for pattern, failure in _WORDS:
         found_words = pattern.search(said)
         if found_words is not None:
@@ -133,5 +134,5 @@ def explain_failure(
 
 def _filled(failure: MpirunFailure, words: Mapping[str, str | None]) -> MpirunFailure:
     what = words.get("what") or words.get("too") or ""
-    reason = failure.reason.format(what=what, too=words.get("too") or "")
+    reason = failure.reason.format(what=what, too=short_name(words.get("too") or ""))
     return MpirunFailure(failure.exit_code, reason, failure.remedy)

@@ -191,7 +191,7 @@ class Run(Companion):
                     mpirun_said=self._errors.tail,
                     major=self._plan.mpi.major,
                     arguments=() if self._plan.world_size is not None else self._plan.argv[1:],
-                    daemons_ended=dict(self._daemons.ended),
+                    daemons_ended=self._daemons.ended,
                     phases_seconds={"wait": waited_seconds, "run": ran},
                     opened_seconds=self._opened_seconds(),
                 )

@@ -12,11 +12,11 @@ from types import FrameType
 from mpijob_runtime.attempts import RunningAttempt
 from mpijob_runtime.console import Console
 from mpijob_runtime.crew import Start, check_crew, join_all, join_here, write_files
-from mpijob_runtime.diagnose import INTERRUPTED_CODE, TRY_AGAIN_CODE
+from mpijob_runtime.diagnose import INTERRUPTED_CODE
 from mpijob_runtime.errors import MpiJobError, describe_bug
 from mpijob_runtime.facts import Facts
 from mpijob_runtime.hosts import Hostfile, missing_hostfile, parse_host_list, parse_hostfile
-from mpijob_runtime.outcome import Outcome, count
+from mpijob_runtime.outcome import TRY_AGAIN_CODE, Outcome, count
 from mpijob_runtime.plan import LaunchPlan, plan_launch
 from mpijob_runtime.probes.container import probe_container
 from mpijob_runtime.report import publish_outcome

@@ -12,6 +12,9 @@ from mpijob_runtime.hosts import short_name
 
 Result = Literal["succeeded", "failed", "preempted", "not_started"]
 
+TRY_AGAIN_CODE = 75
+"""What an outcome ends with that is worth a retry."""
+
 MOST_BYTES = 4096
 """Kubernetes keeps this much of a termination log."""
 

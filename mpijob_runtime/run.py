@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from mpijob_runtime import carried
 from mpijob_runtime.console import Console
 from mpijob_runtime.daemons import DaemonStarter
-from mpijob_runtime.diagnose import Observation, Stop, StopKind, diagnose
+from mpijob_runtime.diagnose import diagnose
 from mpijob_runtime.differences import find_differences, format_differences
 from mpijob_runtime.environ import Variable, apply_environ
 from mpijob_runtime.errors import ConfigurationError
@@ -22,6 +22,7 @@ from mpijob_runtime.hosts import short_name
 from mpijob_runtime.mpirun_errors import MpirunErrors
 from mpijob_runtime.mpirun_output import OutputPlan
 from mpijob_runtime.nccl_watch import NcclWatch
+from mpijob_runtime.observation import Observation, Stop, StopKind
 from mpijob_runtime.outcome import Outcome, count, format_ranks
 from mpijob_runtime.output import RankOutput
 from mpijob_runtime.plan import LaunchPlan

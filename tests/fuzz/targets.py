@@ -43,6 +43,9 @@ from mpijob_runtime.host_formats import (
 from mpijob_runtime.hosts import format_hostfile, parse_host_list, parse_hostfile
 from mpijob_runtime.last_words import explain_last_words
 from mpijob_runtime.masking import shown_value
+from mpijob_runtime.mpirun_line import read_options
+from mpijob_runtime.mpirun_output import plan_output
+from mpijob_runtime.mpirun_words import explain_failure
 from mpijob_runtime.nccl_log import NcclLog
 from mpijob_runtime.output import RankOutput
 from mpijob_runtime.preemption import Preemption
@@ -253,9 +256,15 @@ def ssh_arguments(data):
 
 
 def mpirun_arguments(data):
-    """Look for flags of placement among mpirun's arguments."""
+    """Read mpirun's arguments for what they ask of us, and for what is wrong with them."""
     words = os.fsdecode(data).split("\0")
     assert choose_judgement(dict.fromkeys(words, ""), words) in ("none", "hosts", "slots")
+    settings = Settings.from_environ({}, output="plain")
+    for major in (4, 5):
+        assert sum(1 + len(o.values) for o in read_options(words, major=major)) <= 2 * len(words)
+        plan_output(settings, words, major=major)
+        why = explain_failure(213, words[0], words, major=major)
+        assert why is None or why.exit_code in (64, 78)
 
 
 def last_words(data):
@@ -455,7 +464,11 @@ TARGETS = {
     machine: [b"\n".join((_MACHINE.format(2).encode(), json.dumps(_LINKS).encode(), *_ANSWERS))],
     launcher_command: [b"do=signal\0number=15", b"attempt=1\0keep=a,b\0grace_seconds=20"],
     ssh_arguments: [b"-x\0-p\x0022\0me@w0\0orted\0-mca", b"--\0w0\0true"],
-    mpirun_arguments: [b"--map-by\0slot\0-H=a", b"OMPI_MCA_rmaps_x\0-np\x002"],
+    mpirun_arguments: [
+        b"--map-by\0slot\0-H=a",
+        b"OMPI_MCA_rmaps_x\0-np\x002",
+        b"-bind-to\0none\0--output\0tag,file=/o\0-mca\0orte_tag_output\x001\0:\0--display=map",
+    ],
     last_words: [_TRACE + b"\0MPI_ABORT was invoked on rank 3\nwith errorcode 7", b"NCCL WARN x"],
     stacks: [b"s\0Thread 1\n    f (a.py:3)\n    g (b.py:4)\0process 7 (x): S, waiting in y"],
     gpu_facts: [_GPU],

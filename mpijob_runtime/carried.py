@@ -20,6 +20,10 @@ GAP_PREFIX = "OMPI_MPIJOB_GAP_"
 STREAMS = "OMPI_MPIJOB_STREAMS"
 """``mpirun`` leaves the ranks' output to mpirun; anything else gives it to the host's agent."""
 
+STDIN = "OMPI_MPIJOB_STDIN"
+NO_STDIN = "null"
+"""Tells a rank that the launcher has no stdin, or by which mark it knows the end of that."""
+
 PROGRESS_FILE = "MPIJOB_PROGRESS_FILE"
 """Tells a rank where it may write its step number; read only for ``--stall-timeout``."""
 

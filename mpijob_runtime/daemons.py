@@ -12,11 +12,13 @@ from contextlib import suppress
 
 from mpijob_runtime import carried
 from mpijob_runtime.hosts import short_name
-from mpijob_runtime.probes.ssh import HostRefusal, SshConnection
+from mpijob_runtime.probes.ssh import HostRefusal, SshChannel, SshConnection
 from mpijob_runtime.run_dir import at_socket
 
 _LONGEST_REQUEST = 1 << 20
 _BACKLOG = 1024
+_TELL = "exit $?"
+"""Keeps a shell, which tells a daemon's signal as 128 + n; ssh's own word for it is not read."""
 
 
 class DaemonStarter:
@@ -55,6 +57,13 @@ class DaemonStarter:
         self._closed = False
         self._without_tmp: set[str] = set()
         self.contacted: set[str] = set()
+        self._daemons: dict[str, SshChannel] = {}
+
+    @property
+    def ended(self) -> dict[str, int]:
+        """Host -> exit code of its daemon, 128 + n for a signal, as far as they have ended."""
+        codes = {host: daemon.code_so_far for host, daemon in self._daemons.items()}
+        return {host: code for host, code in codes.items() if code is not None}
 
     def add(self, connection: SshConnection, *, tmp: bool = True) -> None:
         """Let mpirun start daemons on a host; on the last one only after ``complete``.
@@ -132,7 +141,8 @@ class DaemonStarter:
         if connection.host in self._without_tmp:
             prefix += "export TMPDIR=/dev/shm; "
         try:
-            channel = connection.start(prefix + command, merge_stderr=True)
+            channel = connection.start(f"{prefix}{command}\n{_TELL}", merge_stderr=True)
+            self._daemons[connection.host] = channel
             while data := channel.read():
                 caller.sendall(data.replace(b"\0", b""))
             code = channel.exit_code()

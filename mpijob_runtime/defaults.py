@@ -161,6 +161,13 @@ DEFAULTS: tuple[Default, ...] = (
     ),
     Default("PRTE_MCA_plm_ssh_no_tree_spawn", "1", _TREE_WHY, "openpmix/prrte#479", major=5),
     Default(
+        "PRTE_MCA_prte_leave_session_attached",
+        "1",
+        "a daemon that crashes is then seen to: detached ones end with 255 whatever it was",
+        "measured with 5.0.11",
+        major=5,
+    ),
+    Default(
         "PRTE_MCA_odls_base_exec_agent",
         "{rank_wrapper}",
         _WRAPPER_WHY,

@@ -1,100 +1,42 @@
 """From records and exit codes to an outcome: who failed first, and why.
 
-Layer: pure; imports outcome, records.
+Layer: pure; imports observation, open_mpi_end, outcome, records.
 """
 
-import re
 import signal as signals
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 from mpijob_runtime.errors import MpiJobError
 from mpijob_runtime.hosts import short_name
 from mpijob_runtime.last_words import explain_last_words, lost_a_peer
 from mpijob_runtime.lists import format_list
-from mpijob_runtime.outcome import FirstFailure, Outcome, Result, count, describe_exit, format_ranks
+from mpijob_runtime.mpirun_words import own_code
+from mpijob_runtime.observation import Observation, Stop
+from mpijob_runtime.open_mpi_end import (
+    ENDING_SIGNALS,
+    NOT_FOUND_CODE,
+    how_open_mpi_ended,
+    program_is_missing,
+)
+from mpijob_runtime.outcome import (
+    TRY_AGAIN_CODE,
+    FirstFailure,
+    Outcome,
+    Result,
+    count,
+    describe_exit,
+    format_ranks,
+)
 from mpijob_runtime.records import RankRecord
 
-TRY_AGAIN_CODE = 75
 INTERRUPTED_CODE = 130
 SPREAD_CODE = 76
-_NOT_FOUND_CODE = 127
-_NO_PROGRAM_CODES = frozenset({132, 134, 183})
-"""How Open MPI 4.1 (132, 134) and 5.0 (183) end before any rank if the program is missing."""
-
-_NO_PROGRAM_OR_FLAG_CODE = 66
-"""The same of 5.0 for a name without a slash; its own word for a wrong flag, too."""
-
-_NO_EXECUTABLE = re.compile(r"Executable: (?P<program>\S+)\s+Node: (?P<host>\S+)")
-"""How both Open MPIs say that a program is not there, when they look before they start it."""
-
-_ENDING_SIGNALS = frozenset({signals.SIGTERM, signals.SIGKILL})
-
 _LOST_PEER_SECONDS = 1.0
 """How much later a process that died can be noticed than a peer that it took along."""
 
 
-StopKind = Literal[
-    "misplaced", "missing program", "lost host", "host ending", "hung", "stalled", "slow end", "bug"
-]
-
 _BEFORE_SIGNALS = ("misplaced", "missing program", "bug")
 """Reasons that hold even if the launcher is told to end afterwards: a retry meets them again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Why we ended a job.
-
-    Attributes:
-        kind: the reason.
-        detail: what was found, for people; the host for one that was lost or is ending.
-        rank: the rank that it is about, or None.
-    """
-
-    kind: StopKind
-    detail: str
-    rank: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """What was seen of a launch that started mpirun.
-
-    Attributes:
-        mpirun_code: mpirun's exit code as a shell gives it.
-        mpirun_signal: number of the signal that ended mpirun itself, or None.
-        signals: ending signals that the launcher was sent, in order.
-        records: what the ranks' wrappers wrote.
-        hosts: host -> the ranks that started there.
-        world_size: ranks asked for, or None where mpirun's own arguments say it.
-        recorded: whether each rank was to leave records.
-        proof: ``proved`` or ``unproved: why``, about where the ranks are; None if not known.
-        stop: why we ended the job, or None if we did not.
-        lost_hosts: hosts whose connection broke while the job ran.
-        last_words: rank -> the last it wrote, for ranks that failed.
-        mpirun_said: the last that mpirun itself wrote.
-        phases_seconds: ``wait`` and ``run`` so far.
-        opened_seconds: from mpirun's start until all ranks were let through the gate, or None.
-        own_ranks: that ranks are on the launcher itself by the user's own wish, or empty.
-    """
-
-    mpirun_code: int
-    mpirun_signal: int | None
-    signals: Sequence[signals.Signals]
-    records: Sequence[RankRecord]
-    hosts: Mapping[str, Sequence[int]]
-    world_size: int | None
-    recorded: bool
-    proof: str | None
-    stop: Stop | None
-    lost_hosts: Sequence[str]
-    last_words: Mapping[int, str]
-    mpirun_said: str
-    phases_seconds: Mapping[str, float]
-    opened_seconds: float | None
-    own_ranks: str = ""
 
 
 def diagnose(seen: Observation) -> Outcome:
@@ -108,7 +50,7 @@ def diagnose(seen: Observation) -> Outcome:
         reason=reason,
         first_failure=failure if result == "failed" and reason == _reason_of(failure) else None,
         ranks_started=len(starts),
-        world_size=_expected(seen),
+        world_size=seen.ranks_expected,
         hosts=seen.hosts,
         spread=_spread(seen),
         phases_seconds=_phases(seen),
@@ -131,11 +73,9 @@ def _verdict(seen: Observation, failure: FirstFailure | None) -> tuple[Result, i
     stopped = _stopped(seen.stop) if seen.stop is not None else None
     if stopped is not None:
         return stopped
-    if seen.mpirun_signal is not None and _is_victim(failure):
-        ended = describe_exit(None, seen.mpirun_signal)
-        return "failed", seen.mpirun_code, f"mpirun itself was ended by {ended}, not by us"
-    if seen.opened_seconds is None and seen.recorded:
-        return _never_started(seen)
+    by_open_mpi = how_open_mpi_ended(seen, with_victims=_is_victim(failure))
+    if by_open_mpi is not None:
+        return by_open_mpi
     slow = seen.stop is not None and seen.stop.kind == "slow end"
     if failure is None and (slow or seen.mpirun_code == 0):
         return _believe(seen)
@@ -145,25 +85,8 @@ def _verdict(seen: Observation, failure: FirstFailure | None) -> tuple[Result, i
 def _is_victim(failure: FirstFailure | None) -> bool:
     """Tell whether a rank may have been ended because mpirun was: by a signal, or with a host."""
     return failure is None or (
-        failure.exit_code is None and (failure.signal is None or failure.signal in _ENDING_SIGNALS)
+        failure.exit_code is None and (failure.signal is None or failure.signal in ENDING_SIGNALS)
     )
-
-
-def _never_started(seen: Observation) -> tuple[Result, int, str]:
-    """Return the verdict where mpirun ended before all ranks were at the gate: no program ran."""
-    missing = _NO_EXECUTABLE.search(seen.mpirun_said)
-    if missing is not None:
-        where = f"{missing['program']} on {short_name(missing['host'])}"
-        return "not_started", _NOT_FOUND_CODE, f"program not found: {where}"
-    if _program_is_missing(seen):
-        return "not_started", _NOT_FOUND_CODE, "program not found: see mpirun's own words above"
-    if seen.lost_hosts:
-        lost = _names(seen.lost_hosts)
-        return "failed", TRY_AGAIN_CODE, f"host {lost} was lost while the job started"
-    ranks, expected = _started(seen), _expected(seen)
-    so_far = f"{ranks} of {count(expected, 'rank')}" if expected else "none of the ranks"
-    reason = f"mpirun ended with {seen.mpirun_code} when {so_far} had come; its own words are above"
-    return "not_started", seen.mpirun_code or TRY_AGAIN_CODE, reason
 
 
 def _stopped(stop: Stop) -> tuple[Result, int, str] | None:
@@ -173,7 +96,7 @@ def _stopped(stop: Stop) -> tuple[Result, int, str] | None:
             reason = f"ranks are not where the plan put them:\n    {stop.detail}"
             return "failed", SPREAD_CODE, reason
         case "missing program":
-            return "not_started", _NOT_FOUND_CODE, f"program not found: {stop.detail}"
+            return "not_started", NOT_FOUND_CODE, f"program not found: {stop.detail}"
         case "host ending":
             reason = f"{short_name(stop.detail)} was told to end (SIGTERM to its pod)"
             return "preempted", TRY_AGAIN_CODE, reason
@@ -196,29 +119,20 @@ def _failed(seen: Observation, failure: FirstFailure | None) -> tuple[Result, in
     if failure is not None and failure.exit_code is None and failure.signal is None:
         return "failed", TRY_AGAIN_CODE, failure.cause
     if failure is not None:
-        not_found = failure.exit_code == _NOT_FOUND_CODE
+        not_found = failure.exit_code == NOT_FOUND_CODE
         told = seen.mpirun_code if _ended_by_itself(seen) else 0
-        code = told or _shell_code(failure)
-        return "failed", _NOT_FOUND_CODE if not_found else code, failure.cause
-    if _program_is_missing(seen):
-        return "not_started", _NOT_FOUND_CODE, "program not found: see mpirun's own words above"
+        ours = told in {record.shell_code for record in seen.records if record.failed}
+        code = told if ours or 0 < told == own_code(told) else _shell_code(failure)
+        return "failed", NOT_FOUND_CODE if not_found else code, failure.cause
+    if program_is_missing(seen):
+        return "not_started", NOT_FOUND_CODE, "program not found: see mpirun's own words above"
     reason = f"mpirun ended with {seen.mpirun_code}, and no rank recorded a failure"
-    return "failed", seen.mpirun_code, reason
+    return "failed", own_code(seen.mpirun_code) if seen.recorded else seen.mpirun_code, reason
 
 
 def _ended_by_itself(seen: Observation) -> bool:
     """Tell whether mpirun's code is its word about the ranks, not about its own end."""
     return seen.stop is None and seen.mpirun_signal is None
-
-
-def _program_is_missing(seen: Observation) -> bool:
-    """Tell a missing program by mpirun's code, where no rank has started."""
-    if not seen.recorded or any(seen.hosts.values()):
-        return False
-    ours = seen.world_size is not None
-    return seen.mpirun_code in _NO_PROGRAM_CODES or (
-        ours and seen.mpirun_code == _NO_PROGRAM_OR_FLAG_CODE
-    )
 
 
 def _believe(seen: Observation) -> tuple[Result, int, str]:
@@ -232,7 +146,7 @@ def _believe(seen: Observation) -> tuple[Result, int, str]:
     if unfinished:
         missing = format_ranks(sorted(unfinished))
         return "failed", TRY_AGAIN_CODE, f"{said}, but {missing} left no end"
-    ranks, expected = _started(seen), _expected(seen)
+    ranks, expected = seen.ranks_started, seen.ranks_expected
     if seen.recorded and expected is not None and ranks < expected:
         reason = f"{said}, but only {ranks} of {count(expected, 'rank')} left a record"
         lost = f"; lost {_names(seen.lost_hosts)}" if seen.lost_hosts else ""
@@ -242,23 +156,13 @@ def _believe(seen: Observation) -> tuple[Result, int, str]:
     return "succeeded", 0, _proof(seen) + ("" if seen.stop is None else f"; {said}")
 
 
-def _started(seen: Observation) -> int:
-    return sum(len(placed) for placed in seen.hosts.values())
-
-
-def _expected(seen: Observation) -> int | None:
-    """Return how many ranks there were to be: as asked, else as the ranks themselves were told."""
-    told = (record.world_size for record in seen.records if record.world_size > 0)
-    return seen.world_size or max(told, default=None)
-
-
 def _shell_code(failure: FirstFailure) -> int:
     return failure.exit_code or (128 + failure.signal if failure.signal else 1)
 
 
 def _proof(seen: Observation) -> str:
     """Return how far a success is proved by the ranks' records."""
-    ranks = _started(seen)
+    ranks = seen.ranks_started
     used = sum(1 for placed in seen.hosts.values() if placed)
     if not ranks:
         return "mpirun ended with 0, but where its ranks ran is unproved: they left no records"
@@ -281,7 +185,7 @@ def _first_failure(seen: Observation) -> FirstFailure | None:
     agreeing = [r for r in failed if r.shell_code == seen.mpirun_code]
     if not agreeing and _lost(seen):
         return _lost_host(seen)
-    own = [r for r in failed if r.oom_kills or r.signal not in _ENDING_SIGNALS]
+    own = [r for r in failed if r.oom_kills or r.signal not in ENDING_SIGNALS]
     victims = agreeing if _ended_by_itself(seen) else []
     candidates = [r for r in agreeing if r in own] or victims or own or failed
     if not candidates:
@@ -310,7 +214,7 @@ def _who_left_first(
         return found
     for other in failed:
         soon = other.time_seconds - found.time_seconds <= _LOST_PEER_SECONDS
-        ended_itself = other.signal not in _ENDING_SIGNALS
+        ended_itself = other.signal not in ENDING_SIGNALS
         if soon and ended_itself and not lost_a_peer(last_words.get(other.rank, "")):
             return other
     return found
@@ -355,7 +259,7 @@ def _cause(record: RankRecord) -> str:
         return f"{who} vanished: its wrapper was killed with it"
     if record.oom_kills:
         return f"{who} was killed for memory (OOM): the container's memory limit was reached"
-    if record.exit_code == _NOT_FOUND_CODE:
+    if record.exit_code == NOT_FOUND_CODE:
         return f"{who}: program not found (exit code 127)"
     return f"{who} failed first: {describe_exit(record.exit_code, record.signal)}"
 

@@ -11,6 +11,7 @@ from mpijob_runtime import carried
 from mpijob_runtime.defaults import defaults_for
 from mpijob_runtime.facts import Facts
 from mpijob_runtime.hosts import Hostfile
+from mpijob_runtime.mpirun_output import OutputPlan
 from mpijob_runtime.settings import Settings, matching_variables
 
 Source = Literal["user", "operator", "probed", "default"]
@@ -90,7 +91,13 @@ class Paths:
 
 
 def assemble_environ(
-    settings: Settings, facts: Facts, hosts: Hostfile, *, major: int, paths: Paths
+    settings: Settings,
+    facts: Facts,
+    hosts: Hostfile,
+    output: OutputPlan,
+    *,
+    major: int,
+    paths: Paths,
 ) -> dict[str, Variable]:
     """Return the variables that this package decides, over the environment it was given.
 
@@ -98,6 +105,7 @@ def assemble_environ(
         settings: what was asked.
         facts: what this container shows.
         hosts: the job's hosts; the first is taken for rank 0's.
+        output: what becomes of the ranks' output.
         major: the Open MPI generation.
         paths: where private files lie.
     """
@@ -105,7 +113,7 @@ def assemble_environ(
     if major == 5:  # noqa: PLR2004 - the generation
         variables |= _operator_ssh_arguments(settings)
     variables |= _for_many_hosts(settings, hosts, major=major)
-    variables |= _carried(settings, hosts)
+    variables |= _carried(settings, hosts, output)
     variables[carried.INSIDE] = Variable("1", "default", "a shim inside the job is the plain one")
     return variables
 
@@ -205,7 +213,7 @@ def _master_port(settings: Settings) -> Variable:
     return replace(variable, why=why)
 
 
-def _carried(settings: Settings, hosts: Hostfile) -> dict[str, Variable]:
+def _carried(settings: Settings, hosts: Hostfile, output: OutputPlan) -> dict[str, Variable]:
     """Return what the rank wrapper is told.
 
     Open MPI forwards every ``OMPI_…`` variable to all ranks unchanged, newlines and quotes
@@ -223,8 +231,8 @@ def _carried(settings: Settings, hosts: Hostfile) -> dict[str, Variable]:
         why = "stacks of a stalled Python program, where py-spy may not read them"
         name = carried.GAP_PREFIX + "PYTHONFAULTHANDLER"
         variables.setdefault(name, Variable("1", "default", why))
-    if settings.output == "mpirun":
-        why = "the ranks' output is left to mpirun"
+    if output.form == "mpirun":
+        why = "the ranks' output is left to mpirun" + (f", for {output.why}" if output.why else "")
         variables[carried.STREAMS] = Variable("mpirun", "user", why)
     for name, value in settings.forwarded.items():
         why = f"{name} for the ranks, by --env"

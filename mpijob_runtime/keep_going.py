@@ -3,10 +3,12 @@
 Then it is no wonder that mpirun does not end. Measured with 4.1.4 and 5.0.11; of 5.0's words only
 ``error-nonzero-status`` helps a program without MPI, but all of them ask for it.
 
-Layer: pure; imports nothing of ours.
+Layer: pure; imports mpirun_line.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+
+from mpijob_runtime.mpirun_line import MpirunOption, read_options
 
 _ASK = frozenset({"enable-recovery", "continuous", "max-restarts", "with-ft"})
 _WHEN_ON = (
@@ -24,56 +26,30 @@ _DIRECTIVES = ("recoverable", "continuous", "autorestart")
 _ERROR_DIRECTIVE = "error-nonzero-status"
 _OFF = ("0", "f", "n", "off", "disabled")
 
-_FLAGS = frozenset(
-    {
-        *("allow-run-as-root", "bind-to-core", "bind-to-socket", "bycore", "bynode", "byslot"),
-        *("continuous", "d", "debug", "debug-daemons", "debug-daemons-file", "debug-devel"),
-        *("disable-recovery", "display-allocation", "display-devel-allocation"),
-        *("display-devel-map", "display-diffable-map", "display-map", "display-topo"),
-        *("do-not-launch", "do-not-resolve", "dvm", "enable-instant-on-support"),
-        *("enable-recovery", "fwd-mpirun-port", "get-stack-traces", "index-argv-by-rank"),
-        *("leave-session-attached", "merge-stderr-to-stdout", "nolocal", "nooversubscribe"),
-        *("noprefix", "novm", "output-proctable", "oversubscribe", "pernode", "preload-binary"),
-        *("q", "quiet", "report-bindings", "report-child-jobs-separately"),
-        *("report-state-on-timeout", "s", "set-cwd-to-session-dir", "show-progress"),
-        *("tag-output", "timestamp-output", "tv", "use-hwthread-cpus", "use-regexp", "v"),
-        *("verbose", "xml"),
-    }
-)
-"""Options without a value, by ``mpirun --help``; any other takes the word after it."""
 
-
-def keeps_going(arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
+def keeps_going(arguments: Sequence[str], environ: Mapping[str, str], *, major: int) -> bool:
     """Return whether mpirun was asked not to end a job when one of its ranks fails.
 
     Args:
         arguments: of mpirun, with programs and their arguments, which are left alone.
         environ: mpirun's environment.
+        major: the generation of Open MPI.
     """
     for variable, value in environ.items():
         for prefix in _MCA_VARIABLES:
             if variable.startswith(prefix) and _asks(variable.removeprefix(prefix), value):
                 return True
-    for name, values in _options(arguments):
-        if name in _ASK or (name in _MCA_OPTIONS and _asks(*values)):
-            return True
-        if name in _RUNTIME_OPTIONS and any(map(_directs, values[0].split(","))):
-            return True
-    return False
+    return any(map(_option_asks, read_options(arguments, major=major)))
 
 
-def _options(arguments: Sequence[str]) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Yield mpirun's own options and the two words that follow each, or its ``=VALUE``."""
-    words, place = [*arguments, "", ""], 0
-    while place < len(arguments):
-        word = words[place]
-        if not word.startswith("-"):  # a program; after ':' come options again
-            rest = words[place : len(arguments)]
-            place += rest.index(":") + 1 if ":" in rest else len(rest)
-            continue
-        name, equals, value = word.lstrip("-").partition("=")
-        yield name, (value, "") if equals else (words[place + 1], words[place + 2])
-        place += 1 if equals or name in _FLAGS else 3 if name in _MCA_OPTIONS else 2
+def _option_asks(option: MpirunOption) -> bool:
+    """Tell whether an option of mpirun's lets a job go on."""
+    if option.name in _ASK:
+        return True
+    if option.name in _MCA_OPTIONS:
+        return len(option.values) > 1 and _asks(*option.values[:2])
+    directives = option.values[0].split(",") if option.values else ()
+    return option.name in _RUNTIME_OPTIONS and any(map(_directs, directives))
 
 
 def _asks(parameter: str, value: str) -> bool:

@@ -12,11 +12,11 @@ from types import FrameType
 from mpijob_runtime.attempts import RunningAttempt
 from mpijob_runtime.console import Console
 from mpijob_runtime.crew import Start, check_crew, join_all, join_here, write_files
-from mpijob_runtime.diagnose import INTERRUPTED_CODE, TRY_AGAIN_CODE
+from mpijob_runtime.diagnose import INTERRUPTED_CODE
 from mpijob_runtime.errors import ConfigurationError, explain_error
 from mpijob_runtime.facts import Facts
 from mpijob_runtime.hosts import Hostfile, missing_hostfile, parse_host_list, parse_hostfile
-from mpijob_runtime.outcome import Outcome, count
+from mpijob_runtime.outcome import TRY_AGAIN_CODE, Outcome, count
 from mpijob_runtime.plan import LaunchPlan, plan_launch
 from mpijob_runtime.probes.container import probe_container
 from mpijob_runtime.report import publish_outcome
@@ -163,6 +163,13 @@ def _say_plan(plan: LaunchPlan, settings: Settings, console: Console) -> None:
         f"{count(plan.hosts.world_size, 'slot')} "
         f"from {plan.hosts.source} ({settings.operator.name})"
     )
+    if plan.output.form == "mpirun" and plan.output.why:
+        console.info(f"the ranks' output is left to mpirun, for {plan.output.why}")
+    if plan.output.unheeded:
+        console.warning(
+            f"{plan.output.unheeded} is not done: {settings.output} was asked for"
+            " (MPIJOB_OUTPUT, --output)"
+        )
     if plan.unproved is not None:
         console.warning(f"where the ranks will be is {plan.unproved}")
 

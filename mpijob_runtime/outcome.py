@@ -13,6 +13,9 @@ from mpijob_runtime.lists import SHOWN_ITEMS, format_rest
 
 Result = Literal["succeeded", "failed", "preempted", "not_started"]
 
+TRY_AGAIN_CODE = 75
+"""What an outcome ends with that is worth a retry."""
+
 MOST_BYTES = 4096
 """Kubernetes keeps this much of a termination log."""
 

@@ -1,6 +1,6 @@
 """Ranks' output, as people and programs read it: lines that are never broken or mixed.
 
-Layer: effects (descriptors, files); imports hosts, rank_logs, settings.
+Layer: effects (descriptors, files); imports hosts, mpirun_output, rank_logs, settings.
 """
 
 import json
@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 
 from mpijob_runtime.hosts import short_name
+from mpijob_runtime.mpirun_output import Tags
 from mpijob_runtime.rank_logs import Missing, RankLogs
 from mpijob_runtime.settings import Form
 
@@ -30,6 +31,7 @@ class RankOutput:
     Args:
         form: how a line looks.
         log_dir: directory for one file a rank, or None; made if it is not there.
+        tags: what stands before a line, where that is not what its form has.
         descriptors: where stdout and stderr of the ranks go.
         warn: takes what people should know of lines that could not be written.
 
@@ -42,10 +44,12 @@ class RankOutput:
         form: Form,
         log_dir: str | None,
         *,
+        tags: Tags | None = None,
         descriptors: tuple[int, int] = (1, 2),
         warn: Callable[[str], None] = lambda _words: None,
     ) -> None:
         self._form = form
+        self._tags = tags
         self._descriptors = dict(zip((1, 2), descriptors, strict=True))
         self._lock = threading.Lock()
         self._unfinished: dict[int, tuple[int, int]] = {}
@@ -64,7 +68,7 @@ class RankOutput:
 
     def write(self, rank: int, host: str, stream: int, data: bytes) -> None:
         """Write what a rank wrote to stdout (1) or stderr (2)."""
-        prefix = f"[{rank} {short_name(host)}] ".encode() if self._form == "prefix" else b""
+        prefix = self._prefix(rank, host, stream)
         shown = self._as_json(rank, host, stream, data) if self._form == "json" else data
         shown = _prefixed(prefix, shown) if prefix else shown
         with self._lock:
@@ -88,7 +92,7 @@ class RankOutput:
     def close(self) -> None:
         """End an unfinished last line, so that what follows has a line of its own."""
         with self._lock:
-            if self._form != "plain":
+            if self._form != "plain" or self._tags is not None:
                 for descriptor in self._unfinished:
                     self._put(descriptor, b"\n")
             for descriptor, missing in self._missing.items():
@@ -96,6 +100,11 @@ class RankOutput:
                 self._warn(f"{stream}: missing are {missing} of the ranks' output")
             if self._logs is not None:
                 self._logs.close()
+
+    def _prefix(self, rank: int, host: str, stream: int) -> bytes:
+        if self._tags is not None:
+            return self._tags.before(rank, stream, time.ctime())
+        return f"[{rank} {short_name(host)}] ".encode() if self._form == "prefix" else b""
 
     @staticmethod
     def _as_json(rank: int, host: str, stream: int, data: bytes) -> bytes:

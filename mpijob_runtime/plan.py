@@ -17,6 +17,7 @@ from mpijob_runtime.facts import Facts, MpiFacts
 from mpijob_runtime.hosts import Host, Hostfile, format_hostfile, short_name
 from mpijob_runtime.masking import shown_value
 from mpijob_runtime.mpirun import select_mpi
+from mpijob_runtime.mpirun_output import OutputPlan, plan_output
 from mpijob_runtime.rank_environ import RankVariable, show_rank_environ
 from mpijob_runtime.settings import Settings
 from mpijob_runtime.ssh_files import format_ssh_config
@@ -48,6 +49,7 @@ class LaunchPlan:
         files: what must be written first, in the run directory.
         paths: the run directory's layout.
         rank_environ: the variables that ranks get which have none of that name.
+        output: what becomes of the ranks' output.
         unproved: why nothing will tell where the ranks are, or None if their wrappers will.
     """
 
@@ -59,6 +61,7 @@ class LaunchPlan:
     environ: dict[str, Variable]
     files: tuple[PrivateFile, ...]
     paths: Paths
+    output: OutputPlan
     unproved: str | None
     rank_environ: Mapping[str, RankVariable] = field(default_factory=dict)
 
@@ -141,7 +144,8 @@ def plan_launch(
     paths = Paths(run_dir, hashlib.sha256(own_hosts.encode()).hexdigest()[:_MARK_LETTERS])
     argv = (mpi.mpirun, *program) if ranks is None else mpi.argv(ranks=ranks, program=program)
     assert facts.mpi is not None  # noqa: S101 - select_mpi has raised
-    environ = assemble_environ(settings, facts, hosts, major=mpi.major, paths=paths)
+    output = plan_output(settings, program if verbatim else None, major=mpi.major)
+    environ = assemble_environ(settings, facts, hosts, output, major=mpi.major, paths=paths)
     return LaunchPlan(
         mpi=facts.mpi,
         hosts=hosts,
@@ -154,6 +158,7 @@ def plan_launch(
             PrivateFile(paths.ssh_config, format_ssh_config(paths, port=settings.ssh_port)),
         ),
         paths=paths,
+        output=output,
         unproved=_unproved(facts, environ, argv),
         rank_environ=show_rank_environ(settings.environ, settings.forwarded),
     )

@@ -105,6 +105,7 @@ def main() -> NoReturn:
     libc.prctl(_PR_SET_NAME, carried.WRAPPER_NAME.encode(), 0, 0, 0)
     _die_with_parent(libc, os.getppid())
     program = find_program(argv[0], environ.get("PATH", os.defpath)) if argv else None
+    _take_stdin(libc, environ.get(carried.STDIN, ""))
     agent = _Agent.connect(run_dir, environ)
     streams = _Streams.make(libc) if agent and environ.get(carried.STREAMS) != "mpirun" else None
     if agent:
@@ -130,6 +131,48 @@ def main() -> NoReturn:
         agent.tell_exit(status)
         agent.wait_while_held()
     _end_alike(libc, status)
+
+
+def _take_stdin(libc: ctypes.CDLL, told: str) -> None:
+    """See to it that the program's stdin has an end: from Open MPI 5.0 none ever comes."""
+    if told == carried.NO_STDIN:
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.close(null)
+    elif told and os.fstat(0).st_rdev != os.stat(os.devnull).st_rdev:
+        reading, writing = os.pipe()
+        wrapper = os.getpid()
+        if os.fork() == 0:
+            _die_with_parent(libc, wrapper)
+            os.closerange(1, writing)
+            pass_on_stdin(writing, told.encode())
+        os.dup2(reading, 0)
+        os.close(reading)
+        os.close(writing)
+
+
+def pass_on_stdin(target: int, mark: bytes) -> NoReturn:
+    """Copy stdin up to the mark that tells its end, and end."""
+    for number in _FOR_THE_PROGRAM:
+        _signal.signal(number, _signal.SIG_IGN)
+    kept, ended = b"", False
+    with suppress_os_error():  # a program that has closed its stdin takes no more
+        while not ended:
+            data = os.read(0, 65536)
+            kept += data
+            ended = mark in kept or not data
+            sure = kept.partition(mark)[0] if ended else kept[: _end_of_sure(kept, mark)]
+            kept = kept[len(sure) :]
+            while sure:
+                sure = sure[os.write(target, sure) :]
+    os._exit(0)
+
+
+def _end_of_sure(data: bytes, mark: bytes) -> int:
+    """Return up to where data cannot be the beginning of the mark."""
+    longest = min(len(data), len(mark) - 1)
+    held = (size for size in range(longest, 0, -1) if data.endswith(mark[:size]))
+    return len(data) - next(held, 0)
 
 
 def _take_what_was_decided(environ: dict[str, str], decided: dict[str, str]) -> None:

@@ -10,13 +10,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from mpijob_runtime import carried
 from mpijob_runtime.attempts import RunningAttempt
 from mpijob_runtime.bug_guard import BugGuard
 from mpijob_runtime.console import Console
 from mpijob_runtime.daemons import DaemonStarter
-from mpijob_runtime.diagnose import Observation, Stop, StopKind, diagnose
+from mpijob_runtime.diagnose import diagnose
 from mpijob_runtime.differences import find_differences, format_differences
-from mpijob_runtime.environ import apply_environ, decide_for_attempt
+from mpijob_runtime.environ import Variable, apply_environ, decide_for_attempt
 from mpijob_runtime.errors import ConfigurationError, MpiJobError, describe_bug
 from mpijob_runtime.gate import Gate
 from mpijob_runtime.host_differences import describe_directories
@@ -24,17 +25,20 @@ from mpijob_runtime.hosts import short_name
 from mpijob_runtime.keep_going import keeps_going
 from mpijob_runtime.lists import format_list
 from mpijob_runtime.mpirun_errors import MpirunErrors
+from mpijob_runtime.mpirun_output import OutputPlan
 from mpijob_runtime.nccl_watch import NcclWatch
+from mpijob_runtime.observation import Observation, Stop, StopKind
 from mpijob_runtime.outcome import Outcome, count, format_ranks
 from mpijob_runtime.output import RankOutput
 from mpijob_runtime.plan import LaunchPlan
 from mpijob_runtime.preemption import Preemption
 from mpijob_runtime.probes.ssh import SshConnection
+from mpijob_runtime.rank_stdin import RankStdin
 from mpijob_runtime.records import RankRecord, parse_record
 from mpijob_runtime.settings import Settings
 from mpijob_runtime.spread import Placement, choose_judgement, describe_own_ranks
 from mpijob_runtime.stall import StallWatch
-from mpijob_runtime.supervise import Companion, Ending, Supervisor
+from mpijob_runtime.supervise import Companion, Ending, Pipes, Supervisor
 from mpijob_runtime.watch import HostWatch, LocalStream, finish, tell_all
 
 _AFTER_FAILURE_SECONDS = 15.0
@@ -97,14 +101,15 @@ class Run(Companion):
         planned = {h.name: h.slots for h in plan.hosts.hosts}
         verbatim = None if plan.world_size is not None else plan.argv[1:]
         judgement = choose_judgement(settings.environ, verbatim)
-        self._keeps_going = keeps_going(verbatim or (), settings.environ)
+        self._keeps_going = keeps_going(verbatim or (), settings.environ, major=plan.mpi.major)
         self._placement = Placement(planned, aliases=plan.aliases, judgement=judgement)
-        self._output = _open_output(settings, attempt.id, console)
+        self._output = _open_output(plan.output, settings.log_dir, attempt.id, console)
         self._preemption = Preemption(self._watches, settings.grace_seconds, console)
         self._stalls = StallWatch(self._watches, settings, self._output, console)
         self._nccl = NcclWatch(self._watches, console)
-        self._gate = Gate(console, on_open=self._stalls.start)
+        self._gate = Gate(console, on_open=self._on_open)
         self._errors = MpirunErrors()
+        self._stdin = RankStdin(major=plan.mpi.major, wrapped=plan.recorded)
         self._supervisor = self._make_supervisor(self._errors.descriptor)
         self._daemons = DaemonStarter(
             plan.remote,
@@ -219,6 +224,9 @@ class Run(Companion):
                     lost_hosts=list(dict.fromkeys([*self._seen.lost, *silent])),
                     last_words={rank: self._output.tail(rank) for rank in self._failed_ranks()},
                     mpirun_said=self._errors.tail,
+                    major=self._plan.mpi.major,
+                    arguments=() if self._plan.world_size is not None else self._plan.argv[1:],
+                    daemons_ended=self._daemons.ended,
                     phases_seconds=phases_seconds,
                     opened_seconds=self._opened_seconds(),
                     own_ranks=self._own_ranks("ran"),
@@ -244,17 +252,23 @@ class Run(Companion):
     def _make_supervisor(self, stderr: int) -> Supervisor:
         attempt = self._attempt
         decided = decide_for_attempt(self._plan.environ, attempt.id, attempt.number)
+        if self._stdin.told is not None:
+            decided[carried.STDIN] = Variable(self._stdin.told, "probed", "how stdin ends")
         return Supervisor(
             self._plan.argv,
             apply_environ(self._settings.environ, decided),
             grace_seconds=min(self._settings.grace_seconds, _LAST_SECONDS),
             companion=self,
-            stderr=stderr,
+            pipes=Pipes(self._stdin.descriptor, stderr),
         )
 
     def spared(self) -> list[int]:
         """Return the pid of this host's own agent, which has still to finish."""
         return [w.stream.process.pid for w in self._watches if isinstance(w.stream, LocalStream)]
+
+    def _on_open(self) -> None:
+        self._stalls.start()
+        self._stdin.start()
 
     # -- what is told ---------------------------------------------------------------------------
 
@@ -514,14 +528,16 @@ def _own_signal(ending: Ending) -> int | None:
     return -ending.returncode if ending.returncode < 0 and not ours else None
 
 
-def _open_output(settings: Settings, attempt: str, console: Console) -> RankOutput:
-    log_dir = settings.log_dir and f"{settings.log_dir}/{attempt}"
+def _open_output(
+    planned: OutputPlan, log_dir: str | None, attempt: str, console: Console
+) -> RankOutput:
+    place = log_dir and f"{log_dir}/{attempt}"
     try:
-        output = RankOutput(settings.output, log_dir, warn=console.warning)
+        output = RankOutput(planned.form, place, tags=planned.tags, warn=console.warning)
     except OSError as error:
-        message = f"--log-dir {settings.log_dir}: cannot make the directory: {error.strerror}"
+        message = f"--log-dir {place}: cannot make the directory: {error.strerror}"
         remedy = "name a directory that this user can write, for example on a mounted volume"
         raise ConfigurationError(message, remedy=remedy) from error
-    if log_dir:
-        console.info(f"the ranks' logs: {log_dir}")
+    if place:
+        console.info(f"the ranks' logs: {place}")
     return output

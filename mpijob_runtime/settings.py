@@ -210,6 +210,7 @@ class Settings:
         grace_seconds: how long ranks may take to end.
         report: path for the outcome as JSON, or None.
         output: form of the ranks' lines.
+        output_asked: whether somebody asked for that form.
         log_dir: directory for one log file a rank, or None.
         stall_timeout_seconds: how long no rank may make progress; 0 for ever.
         stall_action: ``fail`` or ``report``.
@@ -241,6 +242,7 @@ class Settings:
     grace_seconds: float
     report: str | None
     output: Form
+    output_asked: bool
     log_dir: str | None
     stall_timeout_seconds: float
     stall_action: str
@@ -305,6 +307,7 @@ class Settings:
             grace_seconds=read.seconds("MPIJOB_GRACE", 20.0, flags.grace_seconds),
             report=flags.report or read.text("MPIJOB_REPORT"),
             output=cast("Form", read.choice("MPIJOB_OUTPUT", (output, *FORMS), flags.output)),
+            output_asked=bool(flags.output or read.text("MPIJOB_OUTPUT")),
             log_dir=flags.log_dir or read.text("MPIJOB_LOG_DIR"),
             stall_timeout_seconds=read.seconds(
                 "MPIJOB_STALL_TIMEOUT", 0.0, flags.stall_timeout_seconds

@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import cast
+from typing import NamedTuple, cast
 
 from mpijob_runtime import processes
 
@@ -75,6 +75,16 @@ class Companion:
         return ()
 
 
+class Pipes(NamedTuple):
+    """Descriptors for a program's stdin and stderr; None for our own."""
+
+    stdin: int | None = None
+    stderr: int | None = None
+
+
+_OUR_OWN = Pipes()
+
+
 class Supervisor:
     """Runs one program to its end, whatever happens meanwhile.
 
@@ -84,7 +94,7 @@ class Supervisor:
         grace_seconds: between the first ending signal and SIGKILL.
         leftover_seconds: how long what outlives the program has between SIGTERM and SIGKILL.
         companion: what is asked while the program runs.
-        stderr: descriptor for the program's stderr, closed here once it has it; None for ours.
+        pipes: for the program, closed here once it has them.
     """
 
     def __init__(
@@ -95,14 +105,14 @@ class Supervisor:
         grace_seconds: float,
         leftover_seconds: float = _LEFTOVER_SECONDS,
         companion: Companion | None = None,
-        stderr: int | None = None,
+        pipes: Pipes = _OUR_OWN,
     ) -> None:
         self._argv = tuple(argv)
         self._environ = dict(environ)
         self._grace_seconds = grace_seconds
         self._leftover_seconds = leftover_seconds
         self._companion = companion or Companion()
-        self._stderr = stderr
+        self._pipes = pipes
         self._ending = Ending()
         self._told = False
         self._tell_at: float | None = None
@@ -132,10 +142,12 @@ class Supervisor:
             (*_dying_with_us(), *self._argv),
             env=self._environ,
             start_new_session=True,
-            stderr=self._stderr,
+            stdin=self._pipes.stdin,
+            stderr=self._pipes.stderr,
         )
-        if self._stderr is not None:
-            os.close(self._stderr)
+        for descriptor in self._pipes:
+            if descriptor is not None:
+                os.close(descriptor)
 
     def abort(self) -> None:
         """Kill a program that was started and will not be watched, with all that it started."""

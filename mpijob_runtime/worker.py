@@ -28,7 +28,7 @@ from mpijob_runtime.processes import read_text
 from mpijob_runtime.run_dir import choose_run_dir
 from mpijob_runtime.settings import Settings
 from mpijob_runtime.ssh_files import sshd_options
-from mpijob_runtime.supervise import Supervisor
+from mpijob_runtime.supervise import Pipes, Supervisor
 from mpijob_runtime.user_entry import check_user_entry
 from mpijob_runtime.worker_watch import WorkerWatch
 
@@ -133,7 +133,7 @@ def run_worker(settings: Settings, arguments: Sequence[str], *, console: Console
         settings.environ,
         grace_seconds=_SSHD_SECONDS,
         companion=watch,
-        stderr=errors.descriptor,
+        pipes=Pipes(stderr=errors.descriptor),
     )
     ending = supervisor.run()
     errors.close()

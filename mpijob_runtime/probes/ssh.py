@@ -205,6 +205,11 @@ class SshChannel:
         code = self._channel.recv_exit_status()
         return code if code >= 0 else 255
 
+    @property
+    def code_so_far(self) -> int | None:
+        """The exit code of a command that has ended, though others may still hold its output."""
+        return self.exit_code() if self._channel.exit_status_ready() else None
+
     def close(self) -> None:
         """End the session; the command sees the end of its stdin."""
         self._channel.close()

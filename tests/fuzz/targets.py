@@ -45,6 +45,9 @@ from mpijob_runtime.hosts import format_hostfile, parse_host_list, parse_hostfil
 from mpijob_runtime.keep_going import keeps_going
 from mpijob_runtime.last_words import explain_last_words
 from mpijob_runtime.masking import shown_value
+from mpijob_runtime.mpirun_line import read_options
+from mpijob_runtime.mpirun_output import plan_output
+from mpijob_runtime.mpirun_words import explain_failure
 from mpijob_runtime.nccl_log import NcclLog
 from mpijob_runtime.output import RankOutput
 from mpijob_runtime.preemption import Preemption
@@ -256,10 +259,16 @@ def ssh_arguments(data):
 
 
 def mpirun_arguments(data):
-    """Look for flags of placement, and of recovery, among mpirun's arguments."""
+    """Read mpirun's arguments for what they ask of us, and for what is wrong with them."""
     words = os.fsdecode(data).split("\0")
-    assert keeps_going(words, dict.fromkeys(words, "0")) in (True, False)
     assert choose_judgement(dict.fromkeys(words, ""), words) in ("none", "hosts", "slots")
+    settings = Settings.from_environ({}, output="plain")
+    for major in (4, 5):
+        assert sum(1 + len(o.values) for o in read_options(words, major=major)) <= 2 * len(words)
+        plan_output(settings, words, major=major)
+        assert keeps_going(words, dict.fromkeys(words, "0"), major=major) in (True, False)
+        why = explain_failure(213, words[0], words, major=major)
+        assert why is None or why.exit_code in (64, 78)
 
 
 def launch_arguments(data):
@@ -477,6 +486,7 @@ TARGETS = {
         b"--rtos\0error=0\0:\0--mca\0orte_max_restarts\x001",
         b"--map-by\0slot\0-H=a",
         b"OMPI_MCA_rmaps_x\0-np\x002",
+        b"-bind-to\0none\0--output\0tag,file=/o\0-mca\0orte_tag_output\x001\0:\0--display=map",
     ],
     launch_arguments: [b"-n\x002\0--report\0r\0--\0x", b"--report=r\0-q\0x"],
     times_and_switches: [b"1h30m", b"500ms", b"90", b"1.5d", b"True", b"off"],

@@ -54,6 +54,11 @@ class FakeChannel:
         """Return the code."""
         return self.code
 
+    @property
+    def code_so_far(self):
+        """Return the code: it has ended."""
+        return self.code
+
 
 class FakeConnection:
     """Stands in for an ssh connection."""
@@ -107,7 +112,7 @@ def serve(tmp_path):
             check=False,
             timeout=20,
         )
-        call.contacted = service.contacted
+        call.contacted, call.ended = service.contacted, service.ended
         return answer.returncode, answer.stdout, answer.stderr
 
     call.outsiders = outsiders
@@ -122,7 +127,8 @@ def test_a_daemon_starts_over_the_open_connection(code, serve):
     connection = FakeConnection("w0.job.svc", b"orted: ", b"oops\n", code=code)
     found = serve([connection], "-x", "w0.job.svc", "orted", "-mca", "x")
     assert found == (code, "", "orted: oops\n")
-    assert connection.commands == ["export OMPI_MPIJOB_ATTEMPT=1-a; orted -mca x"]
+    assert connection.commands == ["export OMPI_MPIJOB_ATTEMPT=1-a; orted -mca x\nexit $?"]
+    assert serve.ended == {"w0.job.svc": code}
     assert serve.contacted == {"w0.job.svc"}
 
 

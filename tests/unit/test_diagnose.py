@@ -2,7 +2,8 @@ import signal
 
 import pytest
 
-from mpijob_runtime.diagnose import Observation, Stop, diagnose
+from mpijob_runtime.diagnose import diagnose
+from mpijob_runtime.observation import Observation, Stop
 
 HOSTS = {f"w{number}.job.svc": [number] for number in range(4)}
 
@@ -26,6 +27,9 @@ def observe(make_record):
             "lost_hosts": (),
             "last_words": {},
             "mpirun_said": "",
+            "major": 5,
+            "arguments": (),
+            "daemons_ended": {},
             "phases_seconds": {"wait": 1.0, "run": 10.0},
             "opened_seconds": 0.3,
         }
@@ -437,9 +441,9 @@ def test_a_lost_host_does_not_hide_a_rank_that_failed_by_itself(observe, make_re
 
 
 def test_mpirun_that_fails_alone_is_said(observe):
-    """No record of a failure: mpirun's code passes through and the reason says so."""
+    """No record of a failure: the reason has mpirun's code, which is no rank's and no signal."""
     found = diagnose(observe(code=213, started=0))
-    assert (found.outcome, found.exit_code, found.first_failure) == ("failed", 213, None)
+    assert (found.outcome, found.exit_code, found.first_failure) == ("failed", 1, None)
     assert "mpirun ended with 213" in found.reason
 
 
@@ -473,3 +477,73 @@ def test_nothing_started_is_all_start(observe):
     nothing = {"records": [], "hosts": {"w0": []}, "opened_seconds": None}
     seen = observe(code=1, phases_seconds=phases, **nothing)
     assert diagnose(seen).phases_seconds == {"wait": 1.0, "start": 2.0}
+
+
+LOST_DAEMON = (
+    "PRTE has lost communication with a remote daemon.\n\n"
+    "  HNP daemon   : [p@0,0] on node launcher\n"
+    "  Remote daemon: [p@0,1] on node w1\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("ended", "code", "words"),
+    [
+        (139, 139, "Open MPI's daemon on w1 crashed: signal 11 (SIGSEGV)"),
+        (134, 134, "Open MPI's daemon on w1 crashed: signal 6 (SIGABRT)"),
+        (137, 75, "Open MPI's daemon on w1 was killed: signal 9 (SIGKILL)"),
+        (255, 1, "Open MPI's daemon on w1 crashed, and its ranks with it; the host is there"),
+        (0, 75, "Open MPI's daemon on w1 ended, and its ranks with it; the host is there"),
+    ],
+)
+def test_a_daemons_own_end_is_named_as_that(ended, code, words, observe, make_record):
+    """Its ranks are its victims; a crash is not worth a retry, a kill from outside is."""
+    exits = [make_record("vanished", 1, at=5.0), make_record("exit", 0, at=5.1, signal=TERM)]
+    daemons = {"w1.job.svc": ended, "w0.job.svc": 1}
+    seen = observe(*exits, code=1, mpirun_said=LOST_DAEMON, daemons_ended=daemons)
+    found = diagnose(seen)
+    assert (found.exit_code, found.reason) == (code, words)
+
+
+def test_a_host_that_is_lost_is_no_crash_of_its_daemon(observe):
+    """Mpirun says the same of both; our own connection tells them apart."""
+    lost = {"lost_hosts": ("w1.job.svc",), "daemons_ended": {"w1.job.svc": 255}}
+    found = diagnose(observe(code=1, mpirun_said=LOST_DAEMON, **lost))
+    assert (found.exit_code, found.reason.startswith("host w1")) == (75, True)
+
+
+def test_a_rank_that_fails_is_not_hidden_by_its_daemon(observe, make_record):
+    """A rank with an exit code of its own is the first failure."""
+    exits = [make_record("exit", 2, at=5.0, exit_code=3)]
+    found = diagnose(
+        observe(*exits, code=3, mpirun_said=LOST_DAEMON, daemons_ended={"w1.job.svc": 255})
+    )
+    assert (found.exit_code, found.first_failure.rank) == (3, 2)
+
+
+def test_the_users_time_limit_is_the_reason(observe, make_record):
+    """The ranks that mpirun has ended for it are victims."""
+    said = "time limit for job execution has been reached:\n\n  Timeout: 3 seconds\n"
+    exits = [make_record("exit", 0, at=5.0, signal=TERM)]
+    found = diagnose(observe(*exits, code=241, mpirun_said=said))
+    assert (found.outcome, found.exit_code) == ("failed", 110)
+    assert found.reason == "the time limit of 3 s was reached (--timeout)"
+
+
+@pytest.mark.parametrize(
+    ("code", "more", "expected", "words"),
+    [
+        (181, {}, 78, "no such working directory"),
+        (66, {"arguments": ("-bind-to", "none", "a")}, 64, "write --bind-to none"),
+        (66, {"mpirun_said": "Node:    w1\n   Executable: nosuch\n"}, 127, "nosuch on w1"),
+        (127, {"daemons_ended": {"w0.job.svc": 127}}, 78, "daemon on w0 ended with 127"),
+        (250, {}, 1, "mpirun ended with 250"),
+        (0, {"arguments": ("--do-not-launch", "a")}, 0, "asked to launch nothing"),
+    ],
+)
+def test_mpiruns_own_failure_before_any_rank(code, more, expected, words, observe):
+    """Its codes have a meaning; what has none ends with 1, not with what looks like a signal."""
+    given = {"records": [], "hosts": {"w0": []}, "opened_seconds": None, "world_size": None}
+    found = diagnose(observe(code=code, **given, **more))
+    assert found.exit_code == expected
+    assert words in found.reason

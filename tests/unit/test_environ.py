@@ -8,6 +8,7 @@ from mpijob_runtime.environ import (
     decide_for_attempt,
 )
 from mpijob_runtime.hosts import Host, Hostfile
+from mpijob_runtime.mpirun_output import OutputPlan
 
 HOSTS = Hostfile((Host("w0.job", 2), Host("w1.job", 2)), "test")
 PATHS = Paths("/dev/shm/mpijob-1000")
@@ -25,7 +26,9 @@ def assemble(make_settings, make_facts):
 
     def build(environ=None, *, major=4, flags=None, **facts):
         settings = make_settings(environ or {}, **(flags or {}))
-        return assemble_environ(settings, make_facts(**facts), HOSTS, major=major, paths=PATHS)
+        output = OutputPlan(settings.output)
+        given = (settings, make_facts(**facts), HOSTS, output)
+        return assemble_environ(*given, major=major, paths=PATHS)
 
     return build
 

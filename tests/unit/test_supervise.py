@@ -13,14 +13,15 @@ from mpijob_runtime.supervise import Ending
 DRIVER = """
 import json, os, sys, threading
 import subprocess, time
-from mpijob_runtime.supervise import Companion, Supervisor
+from mpijob_runtime.supervise import Companion, Pipes, Supervisor
 options = json.loads(sys.argv[1])
 stop_after = options.pop("stop_after", None)
 delay, end_after = options.pop("delay", 0.0), options.pop("end_after", None)
 told, began = [], time.monotonic()
 beside = subprocess.Popen(["sleep", "300"]) if options.pop("beside", False) else None
 if options.pop("stderr", None):
-    reading, options["stderr"] = os.pipe()
+    reading, writing = os.pipe()
+    options["pipes"] = Pipes(stderr=writing)
 class Friend(Companion):
     def on_signal(self, number):
         told.append(number.name)
@@ -44,7 +45,7 @@ try:
 except OSError as error:
     print("OSError", error.errno)
 else:
-    if "stderr" in options:
+    if "pipes" in options:
         print("stderr:", os.read(reading, 4096).decode().strip(), "+", os.read(reading, 1))
     if beside:
         print("beside:", beside.poll())

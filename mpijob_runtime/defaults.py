@@ -139,6 +139,13 @@ DEFAULTS: tuple[Default, ...] = (
         condition="this container has several networks",
     ),
     Default(
+        "OMPI_MCA_osc",
+        "^monitoring",
+        "Debian leaves out what one-sided windows need over TCP; this is Open MPI's own choice",
+        "Debian's openmpi-mca-params.conf; open-mpi/ompi#11466; measured with 4.1.4",
+        major=4,
+    ),
+    Default(
         "PRTE_MCA_prte_default_hostfile",
         "{hostfile}",
         _HOSTFILE_WHY + "; Open MPI 5 does not read the operators' ORTE names",
@@ -277,6 +284,10 @@ def _without_usable_devices(facts: RankFacts) -> bool:
     return not facts.rdma_usable
 
 
+def _with_usable_devices_everywhere(facts: RankFacts) -> bool:
+    return facts.rdma_everywhere
+
+
 def _with_gpus(facts: RankFacts) -> bool:
     return facts.gpus > 0
 
@@ -380,6 +391,25 @@ RANK_DEFAULTS: tuple[RankDefault, ...] = (
         _without_usable_devices,
         "plain TCP and shared memory, without UCX's probing",
         "docs.open-mpi.org, networking/tcp",
+    ),
+    RankDefault(
+        "OMPI_MCA_pml",
+        "^monitoring",
+        "Open MPI 1.8 or before",
+        "every host has an RDMA device that its container may open",
+        _with_usable_devices_everywhere,
+        "Open MPI's own choice, UCX for InfiniBand and RoCE: Debian's 4.1 leaves UCX out",
+        "Debian's openmpi-mca-params.conf; docs.open-mpi.org, networking/ib-and-roce",
+    ),
+    RankDefault(
+        "OMPI_MCA_osc",
+        "^ucx",
+        "Open MPI 1.8 or before",
+        "no host has an RDMA device that its container may open",
+        _without_usable_devices,
+        "one-sided windows over TCP: UCX, if asked, complains on every rank of Open MPI 5",
+        "open-mpi/ompi#11466; measured with 5.0.11",
+        unless=("OMPI_MCA_pml",),
     ),
     RankDefault(
         "OMP_NUM_THREADS",

@@ -166,6 +166,7 @@ class RankFacts:
         family: of that network's addresses: 4 or 6.
         rdma_seen: whether any host of the job has an RDMA device.
         rdma_usable: whether any may open one.
+        rdma_everywhere: whether all may open one.
         threads: the rank's share of its container's processors, at least 1.
         gpus: how many GPUs that work its host has.
     """
@@ -176,6 +177,7 @@ class RankFacts:
     rdma_usable: bool
     threads: int
     gpus: int = 0
+    rdma_everywhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,7 +152,7 @@ def plan_launch(
         ),
         paths=paths,
         unproved=_unproved(facts, environ, argv),
-        rank_environ=show_rank_environ(settings.environ, settings.forwarded),
+        rank_environ=show_rank_environ(settings.environ, settings.forwarded, of_mpirun=environ),
     )
 
 

@@ -31,7 +31,9 @@ def ask_hosts(settings: Settings, plan: LaunchPlan, facts: Facts, console: Conso
     survey = _join_and_survey(settings, plan, facts, console)
     slots = {host.name: host.slots for host in plan.hosts.hosts}
     found = rank_facts(slots, survey.findings)
-    environ = show_rank_environ(settings.environ, settings.forwarded, found)
+    environ = show_rank_environ(
+        settings.environ, settings.forwarded, found, of_mpirun=plan.environ
+    )
     return dataclasses.replace(plan, rank_environ=environ)
 
 

@@ -3,7 +3,7 @@
 Layer: pure; imports carried, data_network, defaults, environ, facts.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mpijob_runtime import carried
@@ -57,6 +57,9 @@ def rank_facts(ranks: Mapping[str, int], found: Findings) -> dict[str, RankFacts
     unknown = any(host not in hosts for host, number in ranks.items() if number)
     seen = unknown or any(facts.rdma for facts in hosts.values())
     usable = unknown or any(facts.usable_rdma for facts in hosts.values())
+    everywhere = usable and all(
+        host in hosts and hosts[host].usable_rdma for host, number in ranks.items() if number
+    )
     ends = {} if network is None else network.candidate.ends
     return {
         host: RankFacts(
@@ -64,6 +67,7 @@ def rank_facts(ranks: Mapping[str, int], found: Findings) -> dict[str, RankFacts
             family=4 if network is None else network.candidate.family,
             rdma_seen=seen,
             rdma_usable=usable,
+            rdma_everywhere=everywhere,
             threads=max(1, hosts[host].cpus // max(1, number)),
             gpus=sum(1 for g in found.gpus.get(host, GpuHostFacts()).gpus if g.fault is None),
         )
@@ -76,6 +80,8 @@ def show_rank_environ(
     given: Mapping[str, str],
     forwarded: Mapping[str, str],
     facts: Mapping[str, RankFacts] | None = None,
+    *,
+    of_mpirun: Collection[str] = (),
 ) -> dict[str, RankVariable]:
     """Return the variables of ranks for people.
 
@@ -83,19 +89,21 @@ def show_rank_environ(
         given: the launcher's environment, of which ranks get what they lack.
         forwarded: what ``--env`` gives to the ranks.
         facts: host -> of its ranks, or None if only the launch knows them.
+        of_mpirun: names of variables that were decided for mpirun, which passes them on.
     """
     found = facts.values() if facts else ()
     rows = [row for row in RANK_DEFAULTS if facts is None or any(map(row.applies, found))]
     asked = {**given, **forwarded}
-    shown = {}
+    shown: dict[str, RankVariable] = {}
     for row in rows:
         if not asked.keys().isdisjoint(row.unless):
             continue
         if row.name in asked:
             user = RankVariable(asked[row.name], "user", "set by the user, left alone")
             shown[row.name] = user
-        else:
-            shown[row.name] = _undecided(row) if facts is None else _decided(row, facts)
+        elif row.name not in of_mpirun:
+            other = shown.get(row.name)
+            shown[row.name] = _undecided(row, other) if facts is None else _decided(row, facts)
     return shown
 
 
@@ -149,11 +157,13 @@ def _places_on(host: str, ranks: Sequence[int], found: Findings) -> dict[str, st
     return words
 
 
-def _undecided(row: RankDefault) -> RankVariable:
+def _undecided(row: RankDefault, other: RankVariable | None = None) -> RankVariable:
+    """Return a row before its condition is known, after another row of the same variable."""
     if row.condition == "always" and "{" not in row.value:
         return RankVariable(row.value, "default", row.why)
     condition = "" if row.condition == "always" else f"; if {row.condition}"
-    return RankVariable(None, "probed", f"{DECIDED_AT_LAUNCH}{condition}: {row.why}")
+    before = other.why if other else DECIDED_AT_LAUNCH
+    return RankVariable(None, "probed", f"{before}{condition}: {row.why}")
 
 
 def _decided(row: RankDefault, facts: Mapping[str, RankFacts]) -> RankVariable:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import pytest
@@ -64,6 +65,18 @@ def test_rdma_anywhere_is_not_switched_off_anywhere():
         assert told[host].keys().isdisjoint({"NCCL_IB_DISABLE", "UCX_NET_DEVICES", "OMPI_MCA_pml"})
 
 
+def test_rdma_on_every_host_is_left_to_open_mpi():
+    """Debian's Open MPI 4.1 would take TCP; windows are UCX's then."""
+    for of_host in words(plain(rdma=(OPEN,))).values():
+        assert of_host["OMPI_MCA_pml"] == "^monitoring"
+        assert not any(name.startswith("OMPI_MCA_osc") for name in of_host)
+
+
+def test_windows_follow_a_users_own_way_of_sending():
+    """Without UCX where we say ob1; where a user says ucx, windows may need it."""
+    assert words(plain())["w0"]["OMPI_MCA_osc!OMPI_MCA_pml"] == "^ucx"
+
+
 def test_rdma_that_nobody_may_open_leaves_mpi_on_tcp():
     """NCCL and UCX may still look, MPI need not."""
     told = words(plain(rdma=(CLOSED,)), network(w0="eth0", w1="eth0"))
@@ -120,7 +133,8 @@ def test_every_row_can_be_told(row):
     facts = RankFacts(
         interface="eth0", family=6, rdma_seen=False, rdma_usable=False, threads=2, gpus=1
     )
-    assert row.applies(facts)
+    everywhere = dataclasses.replace(facts, rdma_usable=True, rdma_everywhere=True)
+    assert row.applies(facts) or row.applies(everywhere)
     value = row.value.format(interface=facts.interface, threads=facts.threads)
     assert value
     assert not set("{}\n\0") & set(value)
@@ -130,11 +144,19 @@ def test_every_row_can_be_told(row):
 def test_plan_shows_conditions_before_the_hosts_are_asked():
     """What is decided at launch has no value yet, and says on what it depends."""
     shown = show_rank_environ({}, {})
-    assert list(shown) == [row.name for row in RANK_DEFAULTS]
+    assert list(shown) == list(dict.fromkeys(row.name for row in RANK_DEFAULTS))
     assert shown["NCCL_DEBUG"].value == "WARN"
     assert shown["GLOO_SOCKET_IFNAME"].value is None
     assert "if the network was found" in shown["GLOO_SOCKET_IFNAME"].why
     assert shown["OMP_NUM_THREADS"].value is None
+    for condition in ("if no host has an RDMA device", "if every host has an RDMA device"):
+        assert condition in shown["OMPI_MCA_pml"].why
+
+
+def test_plan_shows_a_variable_of_mpirun_once():
+    """Ranks have it from mpirun already, so that they lack nothing."""
+    assert "OMPI_MCA_osc" in show_rank_environ({}, {})
+    assert "OMPI_MCA_osc" not in show_rank_environ({}, {}, of_mpirun=["OMPI_MCA_osc"])
 
 
 @pytest.mark.parametrize("where", ["given", "forwarded"])

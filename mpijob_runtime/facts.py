@@ -137,6 +137,8 @@ class HostFacts:
 
     Attributes:
         cpus: processors that the cgroup and the affinity mask leave, at least 1.
+        cpu_nodes: processors of the affinity mask by NUMA node, of nodes that have any; empty on
+            a machine with one.
         interfaces: that are up and have addresses.
         rdma: devices, usable or not.
         memlock_bytes: how much memory may be locked, or None for any.
@@ -150,6 +152,7 @@ class HostFacts:
     memlock_bytes: int | None = None
     shm_bytes: int = 0
     gpu_driver: bool = False
+    cpu_nodes: tuple[tuple[int, ...], ...] = ()
 
     @property
     def usable_rdma(self) -> tuple[RdmaFacts, ...]:
@@ -167,6 +170,7 @@ class RankFacts:
         rdma_seen: whether any host of the job has an RDMA device.
         rdma_usable: whether any may open one.
         rdma_everywhere: whether all may open one.
+        crowded: whether its host has more ranks than processors.
         threads: the rank's share of its container's processors, at least 1.
         gpus: how many GPUs that work its host has.
     """
@@ -178,6 +182,7 @@ class RankFacts:
     threads: int
     gpus: int = 0
     rdma_everywhere: bool = False
+    crowded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,7 @@ class Run(Companion):
         self._preemption = Preemption(self._watches, settings.grace_seconds, console)
         self._stalls = StallWatch(self._watches, settings, self._output, console)
         self._nccl = NcclWatch(self._watches, console)
-        self._gate = Gate(console, on_open=self._stalls.start)
+        self._gate = Gate(console, on_open=self._stalls.start, binding=plan.binding)
         self._errors = MpirunErrors()
         self._supervisor = self._make_supervisor(self._errors.descriptor)
         self._daemons = DaemonStarter(

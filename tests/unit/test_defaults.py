@@ -8,7 +8,7 @@ from mpijob_runtime.facts import RankFacts
 
 NAMES = [row.name for row in DEFAULTS]
 RANK_NAMES = [row.name for row in RANK_DEFAULTS]
-PLACES = {"control_interface", "hostfile", "rsh", "rank_wrapper"}
+PLACES = {"binding", "control_interface", "hostfile", "rsh", "rank_wrapper"}
 
 
 @pytest.mark.parametrize("row", DEFAULTS, ids=NAMES)
@@ -93,6 +93,7 @@ ON = {
     "OMPI_MCA_pml=ob1": {"rdma_usable": False},
     "OMPI_MCA_pml=^monitoring": {"rdma_everywhere": True},
     "OMPI_MCA_osc": {"rdma_usable": False},
+    "OMPI_MCA_mpi_yield_when_idle": {"crowded": True},
     "CUDA_DEVICE_ORDER": {"gpus": 1},
 }
 """The least that must be so for a rank to get a variable that it does not always get."""

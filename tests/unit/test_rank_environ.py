@@ -5,11 +5,18 @@ import pytest
 
 from mpijob_runtime import carried
 from mpijob_runtime.agent.wrapper import _MOST_PACKET_BYTES
+from mpijob_runtime.bind_to import Binding
 from mpijob_runtime.data_network import Candidate, DataNetwork, End
 from mpijob_runtime.defaults import RANK_DEFAULTS
 from mpijob_runtime.facts import HostFacts, RankFacts, RdmaFacts
 from mpijob_runtime.frames import format_command, parse_command
-from mpijob_runtime.rank_environ import Findings, gate_words, rank_facts, show_rank_environ
+from mpijob_runtime.rank_environ import (
+    Findings,
+    gate_words,
+    rank_facts,
+    show_binding,
+    show_rank_environ,
+)
 
 CLOSED = RdmaFacts("mlx5_0", "infiniband", "ACTIVE", "400 Gb/sec", usable=False)
 OPEN = RdmaFacts("mlx5_0", "infiniband", "ACTIVE", "400 Gb/sec", usable=True)
@@ -56,6 +63,33 @@ def test_threads_are_the_hosts_processors_over_its_ranks(cpus, ranks, threads):
     """Never fewer than one."""
     told = words({"w0": HostFacts(cpus=cpus)}, places={"w0": list(range(ranks))})
     assert told["w0"]["OMP_NUM_THREADS"] == threads
+
+
+TWO_NODES = {"w0": HostFacts(cpus=4, cpu_nodes=((0, 1), (2, 3)))}
+
+
+def test_ranks_of_a_host_with_numa_nodes_are_bound_to_them():
+    """In rank order; the wrapper leaves alone what is bound already."""
+    told = gate_words(TWO_NODES, {"w0": [5, 4, 7, 6]}, Findings(TWO_NODES))["w0"]
+    cpus = {name: value for name, value in told.items() if carried.CPUS in name}
+    assert cpus == {f"{rank}.MPIJOB_CPUS": "0,1" if rank < 6 else "2,3" for rank in (4, 5, 6, 7)}
+    shown = show_binding({"w0": 4}, Findings(TWO_NODES), Binding())
+    assert shown == {"w0": "1 thread a rank: 2 on 0-1, 2 on 2-3"}
+
+
+def test_the_gate_binds_nothing_that_mpirun_was_asked_to_bind():
+    """And says nothing of hosts."""
+    elsewhere = Binding(at_gate=False)
+    told = gate_words(TWO_NODES, {"w0": [0, 1, 2, 3]}, Findings(TWO_NODES), elsewhere)["w0"]
+    assert not any(carried.CPUS in name for name in told)
+    assert show_binding({"w0": 4}, Findings(TWO_NODES), elsewhere) == {}
+
+
+def test_ranks_that_wait_give_their_processor_up_where_there_are_more_of_them():
+    """By the cgroup's processors, which Open MPI does not see, and host by host."""
+    told = words({"w0": HostFacts(cpus=2), "w1": HostFacts(cpus=2)}, places=PLACES)
+    assert told["w0"]["OMPI_MCA_mpi_yield_when_idle"] == "1"
+    assert "OMPI_MCA_mpi_yield_when_idle" not in told["w1"]
 
 
 def test_rdma_anywhere_is_not_switched_off_anywhere():
@@ -131,7 +165,13 @@ def test_what_ranks_of_many_hosts_are_told_fits_every_way_it_goes(number):
 def test_every_row_can_be_told(row):
     """No place in a value is left unfilled, and no name has a separator in it."""
     facts = RankFacts(
-        interface="eth0", family=6, rdma_seen=False, rdma_usable=False, threads=2, gpus=1
+        interface="eth0",
+        family=6,
+        rdma_seen=False,
+        rdma_usable=False,
+        threads=2,
+        gpus=1,
+        crowded=True,
     )
     everywhere = dataclasses.replace(facts, rdma_usable=True, rdma_everywhere=True)
     assert row.applies(facts) or row.applies(everywhere)

@@ -7,12 +7,14 @@
  * bandwidth:  64 messages in flight, then one word back; MB/s of all pairs together.
  * allreduce:  a sum of floats over all ranks; microseconds, the mean over ranks.
  *
- * A tenth of the rounds come first and do not count. Rank 0 prints one number.
+ * What starts ranks gets a second to become idle; then a tenth of the rounds come first and do not
+ * count. Rank 0 prints one number.
  */
 #include <mpi.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { WINDOW = 64 };
 
@@ -72,6 +74,7 @@ int main(int argc, char **argv) {
     long rounds = atol(argv[3]);
     char *data = calloc(1, bytes + 64), *sum = calloc(1, bytes + 64);
     double mine, all;
+    sleep(1);
     MPI_Barrier(MPI_COMM_WORLD);
     if (!strcmp(argv[1], "latency")) {
         mine = latency(data, bytes, rounds, peer, sends);

@@ -25,6 +25,7 @@ from rich.table import Table
 
 HERE = Path(__file__).parent
 BOUND = 1.05
+_WHOLE = 100  # from here on without decimals
 ROWS = ("bare", "ours")
 
 
@@ -113,7 +114,7 @@ def spread(values: Sequence[float]) -> str:
     if len(values) == 1:
         return f"{values[0]:.3g}"
     low, median, high = statistics.quantiles(values, n=4)
-    digits = 0 if median >= 100 else 2
+    digits = 0 if median >= _WHOLE else 2
     return f"{median:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 

@@ -21,12 +21,12 @@ SSH = (
 SECONDS = 60
 ONE, TWO, CROWD = "two ranks, one host", "two ranks, two hosts", "8 ranks a host, two hosts"
 CASES = (
-    (ONE, "latency", 8, 50_000),
-    (ONE, "bandwidth", 65536, 500),
-    (ONE, "allreduce", 8, 30_000),
-    (TWO, "latency", 8, 10_000),
-    (TWO, "bandwidth", 65536, 300),
-    (TWO, "allreduce", 8, 5_000),
+    (ONE, "latency", 8, 400_000),
+    (ONE, "bandwidth", 65536, 3_000),
+    (ONE, "allreduce", 8, 400_000),
+    (TWO, "latency", 8, 30_000),
+    (TWO, "bandwidth", 65536, 500),
+    (TWO, "allreduce", 8, 50_000),
     (CROWD, "latency", 8, 1_000),
     (CROWD, "bandwidth", 65536, 20),
     (CROWD, "allreduce", 8, 300),

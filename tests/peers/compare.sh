@@ -23,6 +23,7 @@ program=(bash -c "$rank" rank)
 
 # Ranks of several containers share this machine: they give processors up, and none is bound.
 export OMPI_MCA_mpi_yield_when_idle=1
+mpijob-runtime wait --quiet
 case ${WAYS:-plain ours} in *plain*)
     (
         cp ~/.ssh/id_rsa /tmp/key && chmod 600 /tmp/key

@@ -20,7 +20,7 @@ TARGETS_horovod := horovod
 TARGETS_mpi4py := runtime
 TARGETS_pi := runtime devel
 
-.PHONY: help run test matrix field image images lint unit fuzz faults bench lock clean host
+.PHONY: help run test matrix field image images lint unit fuzz faults peers bench lock clean host
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -59,6 +59,10 @@ fuzz: .venv/ready ## feed the parsers of outside input with odd bytes (MINUTES=3
 
 faults: host .venv/ready ## do every fault N times to real jobs (N=20, FAULTS='--fault link-down'); goes on where it was
 	PYTHONPATH=tests:tests/cluster $(BIN)/python -m faults --times $(N) --resume --out .build/faults/results.jsonl $(FAULTS)
+
+peers: host .venv/ready ## mpi4py's whole test suite on two hosts, against plain Open MPI
+	for version in 4.1 5.0; do $(LOCAL) build --quiet --open-mpi $$version --target test; done
+	MPIJOB_PEERS=whole $(BIN)/python -m pytest tests/peers
 
 bench: host .venv/ready ## measure image sizes, start-up and our own overhead; a short emulated scaling run
 	$(BIN)/python benchmarks/launch/overhead.py

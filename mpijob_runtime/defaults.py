@@ -24,7 +24,7 @@ class Default:
     Attributes:
         name: the variable.
         value: its value; ``{hostfile}``, ``{rsh}`` and ``{rank_wrapper}`` stand
-            for paths that the plan fills in.
+            for paths that the plan fills in, ``{binding}`` for ``none`` or what ``--bind-to`` asks.
         why: one sentence.
         source: documentation, code or measurement that supports it.
         major: the Open MPI generation it is for, or None for all.
@@ -67,7 +67,7 @@ _HOSTFILE_WHY = "the hosts of the job, one spelling for every Open MPI"
 _AGENT_WHY = "daemons start over the logins that readiness was proved with, by our ssh settings"
 _TREE_WHY = "all daemons start from the launcher, so that workers need no way into each other"
 _WRAPPER_WHY = "sets torch's variables and records each rank's start and end"
-_BIND_WHY = "data loader threads of a rank must not share one core"
+_BIND_WHY = "threads of a rank must not share one core: the gate binds where they do not"
 _TMP_WHY = "the usual place for temporary files is full or cannot be written"
 _OOB_WHY = "of several networks, daemons use the one that has this host's own name"
 _CMA_WHY = "Yama forbids ranks to read each other's memory; without this each start warns"
@@ -106,7 +106,7 @@ DEFAULTS: tuple[Default, ...] = (
     ),
     Default(
         "OMPI_MCA_hwloc_base_binding_policy",
-        "none",
+        "{binding}",
         _BIND_WHY,
         "horovod/horovod#95, open-mpi/ompi#7157",
         major=4,
@@ -137,6 +137,13 @@ DEFAULTS: tuple[Default, ...] = (
         major=4,
         applies=_several_networks,
         condition="this container has several networks",
+    ),
+    Default(
+        "OMPI_MCA_osc",
+        "^monitoring",
+        "Debian leaves out what one-sided windows need over TCP; this is Open MPI's own choice",
+        "Debian's openmpi-mca-params.conf; open-mpi/ompi#11466; measured with 4.1.4",
+        major=4,
     ),
     Default(
         "PRTE_MCA_prte_default_hostfile",
@@ -178,7 +185,7 @@ DEFAULTS: tuple[Default, ...] = (
     ),
     Default(
         "PRTE_MCA_hwloc_default_binding_policy",
-        "none",
+        "{binding}",
         _BIND_WHY,
         "horovod/horovod#95, open-mpi/ompi#7157",
         major=5,
@@ -284,6 +291,14 @@ def _without_usable_devices(facts: RankFacts) -> bool:
     return not facts.rdma_usable
 
 
+def _with_usable_devices_everywhere(facts: RankFacts) -> bool:
+    return facts.rdma_everywhere
+
+
+def _crowded(facts: RankFacts) -> bool:
+    return facts.crowded
+
+
 def _with_gpus(facts: RankFacts) -> bool:
     return facts.gpus > 0
 
@@ -387,6 +402,34 @@ RANK_DEFAULTS: tuple[RankDefault, ...] = (
         _without_usable_devices,
         "plain TCP and shared memory, without UCX's probing",
         "docs.open-mpi.org, networking/tcp",
+    ),
+    RankDefault(
+        "OMPI_MCA_pml",
+        "^monitoring",
+        "Open MPI 1.8 or before",
+        "every host has an RDMA device that its container may open",
+        _with_usable_devices_everywhere,
+        "Open MPI's own choice, UCX for InfiniBand and RoCE: Debian's 4.1 leaves UCX out",
+        "Debian's openmpi-mca-params.conf; docs.open-mpi.org, networking/ib-and-roce",
+    ),
+    RankDefault(
+        "OMPI_MCA_osc",
+        "^ucx",
+        "Open MPI 1.8 or before",
+        "no host has an RDMA device that its container may open",
+        _without_usable_devices,
+        "one-sided windows over TCP: UCX, if asked, complains on every rank of Open MPI 5",
+        "open-mpi/ompi#11466; measured with 5.0.11",
+        unless=("OMPI_MCA_pml",),
+    ),
+    RankDefault(
+        "OMPI_MCA_mpi_yield_when_idle",
+        "1",
+        "Open MPI 1.8 or before",
+        "the host has more ranks than processors",
+        _crowded,
+        "a rank that waits gives its processor up: Open MPI sees the machine's, cgroup or not",
+        "docs.open-mpi.org, tuning-apps/oversubscribing",
     ),
     RankDefault(
         "OMP_NUM_THREADS",

@@ -1,6 +1,6 @@
 """The environment of mpirun, each variable with where it comes from and why.
 
-Layer: pure; imports defaults, facts, hosts, settings.
+Layer: pure; imports bind_to, defaults, facts, hosts, settings.
 """
 
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from mpijob_runtime import carried
+from mpijob_runtime.bind_to import POLICY_VARIABLES, Binding
 from mpijob_runtime.defaults import defaults_for
 from mpijob_runtime.facts import Facts
 from mpijob_runtime.hosts import Hostfile
@@ -90,7 +91,7 @@ class Paths:
         return f"{self.host_key}-cert.pub"
 
 
-def assemble_environ(
+def assemble_environ(  # noqa: PLR0913 - all that was decided before
     settings: Settings,
     facts: Facts,
     hosts: Hostfile,
@@ -98,6 +99,7 @@ def assemble_environ(
     *,
     major: int,
     paths: Paths,
+    binding: Binding,
 ) -> dict[str, Variable]:
     """Return the variables that this package decides, over the environment it was given.
 
@@ -108,8 +110,9 @@ def assemble_environ(
         output: what becomes of the ranks' output.
         major: the Open MPI generation.
         paths: where private files lie.
+        binding: who binds ranks.
     """
-    variables = _defaults(settings, facts, major=major, paths=paths)
+    variables = _defaults(settings, facts, major=major, paths=paths, binding=binding)
     if major == 5:  # noqa: PLR2004 - the generation
         variables |= _operator_ssh_arguments(settings)
     variables |= _for_many_hosts(settings, hosts, major=major)
@@ -141,8 +144,11 @@ def apply_environ(base: Mapping[str, str], variables: Mapping[str, Variable]) ->
     return {**base, **decided}
 
 
-def _defaults(settings: Settings, facts: Facts, *, major: int, paths: Paths) -> dict[str, Variable]:
+def _defaults(
+    settings: Settings, facts: Facts, *, major: int, paths: Paths, binding: Binding
+) -> dict[str, Variable]:
     places = {
+        "binding": binding.policy_for(major),
         "hostfile": paths.hostfile,
         "rsh": facts.rsh or f"ssh -F {paths.ssh_config}",
         "rank_wrapper": facts.rank_wrapper or "",
@@ -153,6 +159,8 @@ def _defaults(settings: Settings, facts: Facts, *, major: int, paths: Paths) -> 
         given = settings.environ.get(row.name)
         if given is not None and row.name not in settings.operator.variables:
             variables[row.name] = Variable(given, "user", "set by the user, left alone")
+        elif row.name in POLICY_VARIABLES and binding.policy != "none":
+            variables[row.name] = Variable(places["binding"], "user", binding.why)
         else:
             value = row.value.format_map(places)
             source: Source = "default" if row.condition == "always" else "probed"

@@ -150,6 +150,8 @@ class HostFacts:
 
     Attributes:
         cpus: processors that the cgroup and the affinity mask leave, at least 1.
+        cpu_nodes: processors of the affinity mask by NUMA node, of nodes that have any; empty on
+            a machine with one.
         interfaces: that are up and have addresses.
         rdma: devices, usable or not.
         memlock_bytes: how much memory may be locked, or None for any.
@@ -173,6 +175,7 @@ class HostFacts:
     umask: int | None = None
     missing_directory: str = ""
     home: str = ""
+    cpu_nodes: tuple[tuple[int, ...], ...] = ()
 
     @property
     def usable_rdma(self) -> tuple[RdmaFacts, ...]:
@@ -189,6 +192,8 @@ class RankFacts:
         family: of that network's addresses: 4 or 6.
         rdma_seen: whether any host of the job has an RDMA device.
         rdma_usable: whether any may open one.
+        rdma_everywhere: whether all may open one.
+        crowded: whether its host has more ranks than processors.
         threads: the rank's share of its container's processors, at least 1.
         gpus: how many GPUs that work its host has.
     """
@@ -199,6 +204,8 @@ class RankFacts:
     rdma_usable: bool
     threads: int
     gpus: int = 0
+    rdma_everywhere: bool = False
+    crowded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,13 @@
 """The start gate: opens once every rank is in its place and the hosts' survey is over.
 
-Layer: effects (clock); imports rank_environ, survey, watch.
+Layer: effects (clock); imports bind_to, rank_environ, survey, watch.
 """
 
 import time
 from collections.abc import Callable, Mapping, Sequence
 
 from mpijob_runtime.advice import advise
+from mpijob_runtime.bind_to import Binding
 from mpijob_runtime.console import Console
 from mpijob_runtime.rank_environ import gate_words
 from mpijob_runtime.survey import Survey
@@ -19,17 +20,19 @@ class Gate:
     Args:
         console: where to say what the survey finds.
         on_open: called when it opens.
+        binding: who binds ranks.
 
     Attributes:
         survey: of the hosts.
         opened_at: when it opened, by the monotonic clock, or None.
     """
 
-    def __init__(self, console: Console, *, on_open: Callable[[], None]) -> None:
+    def __init__(self, console: Console, *, on_open: Callable[[], None], binding: Binding) -> None:
         self.survey = Survey(console)
         self.opened_at: float | None = None
         self._console = console
         self._on_open = on_open
+        self._binding = binding
         self._watches: list[HostWatch] = []
         self._places: Mapping[str, Sequence[int]] | None = None
 
@@ -78,7 +81,9 @@ class Gate:
         self.survey.stop()
         found = self.survey.findings
         names = [watch.host for watch in self._watches]
-        words = {} if self._places is None else gate_words(names, self._places, found)
+        words: Mapping[str, Mapping[str, str]] = {}
+        if self._places is not None:
+            words = gate_words(names, self._places, found, self._binding)
         for sentence in advise(found, self._places or {}):
             self._console.warning(sentence)
         for watch in self._watches:

@@ -1,12 +1,15 @@
 """What an agent says of its host, as facts.
 
-Layer: pure; imports facts. A host's word is not trusted: what is not as it should be is left out.
+A host's word is not trusted: what is not as it should be is left out.
+
+Layer: pure; imports cpu_lists, facts.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_interface
 
+from mpijob_runtime.cpu_lists import parse_cpu_list
 from mpijob_runtime.facts import HostFacts, InterfaceFacts, LimitFacts, RdmaFacts
 
 _MOST_ITEMS = 4096
@@ -42,6 +45,7 @@ def parse_host_facts(said: Mapping[str, object]) -> HostFacts:
         umask=_not_negative(said.get("umask")),
         missing_directory=_path(said.get("missing_directory")),
         home=_path(said.get("home")),
+        cpu_nodes=tuple(_cpu_nodes(said)),
     )
 
 
@@ -54,6 +58,18 @@ def parse_listening(said: object) -> Listening:
         word=word if word.isalnum() else "",
         ports={name: port for name, port in known.items() if 0 < port < _MOST_PORTS},
     )
+
+
+def _cpu_nodes(said: Mapping[str, object]) -> Iterable[tuple[int, ...]]:
+    allowed = {cpu for cpu in _list(said.get("allowed_cpus")) if isinstance(cpu, int)}
+    for text in _list(said.get("cpu_nodes")):
+        try:
+            node = parse_cpu_list(text if isinstance(text, str) else "")
+        except ValueError:
+            continue
+        cpus = tuple(cpu for cpu in node if cpu in allowed)
+        if cpus:
+            yield cpus
 
 
 def _interfaces(items: object) -> Iterable[InterfaceFacts]:

@@ -1,6 +1,6 @@
 """What this host shows without a library: for the launcher, in the agent's first word.
 
-Layer: probe (kernel); imports cgroups, gpu_driver, interfaces, rdma.
+Layer: probe (kernel); imports cgroups, gpu_driver, interfaces, numa, rdma.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import resource
 from mpijob_runtime.cgroups import count_cpus
 from mpijob_runtime.gpu_driver import has_driver
 from mpijob_runtime.interfaces import list_interfaces
+from mpijob_runtime.numa import list_cpu_nodes
 from mpijob_runtime.rdma import list_rdma_devices
 
 LIMITS = ("nofile", "nproc", "memlock", "stack", "core")
@@ -22,8 +23,12 @@ _SHM = "/dev/shm"  # noqa: S108 - asked for its size
 def describe_machine() -> dict[str, object]:
     """Return processors, networks, limits and whether there is a GPU driver."""
     shm_bytes, shm_free_bytes = _sizes(_SHM)
+    allowed = os.sched_getaffinity(0)
+    nodes = list_cpu_nodes()
     return {
-        "cpus": count_cpus(len(os.sched_getaffinity(0))),
+        "cpus": count_cpus(len(allowed)),
+        "cpu_nodes": nodes,
+        "allowed_cpus": sorted(allowed) if nodes else [],
         "interfaces": list_interfaces(),
         "rdma": list_rdma_devices(),
         "memlock_bytes": _limit("memlock"),

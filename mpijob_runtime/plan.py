@@ -1,12 +1,13 @@
 """The launch plan: everything decided, nothing done.
 
-Layer: pure; imports environ, hosts, mpirun, settings, ssh_files.
+Layer: pure; imports bind_to, environ, hosts, mpirun, settings, ssh_files.
 """
 
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from mpijob_runtime.bind_to import Binding, choose_binding
 from mpijob_runtime.environ import (
     Paths,
     Variable,
@@ -51,6 +52,8 @@ class LaunchPlan:
         rank_environ: the variables that ranks get which have none of that name.
         output: what becomes of the ranks' output.
         unproved: why nothing will tell where the ranks are, or None if their wrappers will.
+        binding: who binds ranks to processors.
+        bound: host -> to which, in words, once the hosts have been asked.
     """
 
     mpi: MpiFacts
@@ -64,6 +67,8 @@ class LaunchPlan:
     output: OutputPlan
     unproved: str | None
     rank_environ: Mapping[str, RankVariable] = field(default_factory=dict)
+    binding: Binding = field(default_factory=Binding)
+    bound: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def recorded(self) -> bool:
@@ -92,6 +97,11 @@ class LaunchPlan:
             "rank_environ": {
                 name: _shown(name, v) | ({"by_host": dict(v.by_host)} if v.by_host else {})
                 for name, v in self.rank_environ.items()
+            },
+            "binding": {
+                "policy": self.binding.policy,
+                "why": self.binding.why,
+                "by_host": dict(self.bound),
             },
         }
 
@@ -145,7 +155,16 @@ def plan_launch(
     argv = (mpi.mpirun, *program) if ranks is None else mpi.argv(ranks=ranks, program=program)
     assert facts.mpi is not None  # noqa: S101 - select_mpi has raised
     output = plan_output(settings, program if verbatim else None, major=mpi.major)
-    environ = assemble_environ(settings, facts, hosts, output, major=mpi.major, paths=paths)
+    binding = choose_binding(
+        settings.bind_to,
+        {**settings.environ, **settings.forwarded},
+        settings.operator.variables,
+        program if verbatim else (),
+        major=mpi.major,
+    )
+    environ = assemble_environ(
+        settings, facts, hosts, output, major=mpi.major, paths=paths, binding=binding
+    )
     return LaunchPlan(
         mpi=facts.mpi,
         hosts=hosts,
@@ -160,7 +179,8 @@ def plan_launch(
         paths=paths,
         output=output,
         unproved=_unproved(facts, environ, argv),
-        rank_environ=show_rank_environ(settings.environ, settings.forwarded),
+        rank_environ=show_rank_environ(settings.environ, settings.forwarded, of_mpirun=environ),
+        binding=binding,
     )
 
 

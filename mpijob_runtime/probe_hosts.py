@@ -14,7 +14,7 @@ from mpijob_runtime.console import Console
 from mpijob_runtime.crew import Start, join_all, join_here, write_files
 from mpijob_runtime.facts import Facts
 from mpijob_runtime.plan import LaunchPlan
-from mpijob_runtime.rank_environ import rank_facts, show_rank_environ
+from mpijob_runtime.rank_environ import rank_facts, show_binding, show_rank_environ
 from mpijob_runtime.settings import Settings
 from mpijob_runtime.survey import Survey
 from mpijob_runtime.watch import HostWatch, finish
@@ -31,8 +31,9 @@ def ask_hosts(settings: Settings, plan: LaunchPlan, facts: Facts, console: Conso
     survey = _join_and_survey(settings, plan, facts, console)
     slots = {host.name: host.slots for host in plan.hosts.hosts}
     found = rank_facts(slots, survey.findings)
-    environ = show_rank_environ(settings.environ, settings.forwarded, found)
-    return dataclasses.replace(plan, rank_environ=environ)
+    environ = show_rank_environ(settings.environ, settings.forwarded, found, of_mpirun=plan.environ)
+    bound = show_binding(slots, survey.findings, plan.binding)
+    return dataclasses.replace(plan, rank_environ=environ, bound=bound)
 
 
 def _join_and_survey(

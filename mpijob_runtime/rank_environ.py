@@ -1,12 +1,13 @@
 """The ranks' variables: what plan shows of them, and what the gate tells each host.
 
-Layer: pure; imports carried, clocks, data_network, defaults, environ, facts.
+Layer: pure; imports bind_to, binding, carried, clocks, data_network, defaults, environ, facts.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mpijob_runtime import carried
+from mpijob_runtime.bind_to import Binding, NodeShares, share_nodes
 from mpijob_runtime.binding import bind_local_ranks
 from mpijob_runtime.clocks import ClockOffset
 from mpijob_runtime.data_network import DataNetwork
@@ -60,6 +61,9 @@ def rank_facts(ranks: Mapping[str, int], found: Findings) -> dict[str, RankFacts
     unknown = any(host not in hosts for host, number in ranks.items() if number)
     seen = unknown or any(facts.rdma for facts in hosts.values())
     usable = unknown or any(facts.usable_rdma for facts in hosts.values())
+    everywhere = usable and all(
+        host in hosts and hosts[host].usable_rdma for host, number in ranks.items() if number
+    )
     ends = {} if network is None else network.candidate.ends
     return {
         host: RankFacts(
@@ -67,7 +71,9 @@ def rank_facts(ranks: Mapping[str, int], found: Findings) -> dict[str, RankFacts
             family=4 if network is None else network.candidate.family,
             rdma_seen=seen,
             rdma_usable=usable,
+            rdma_everywhere=everywhere,
             threads=max(1, hosts[host].cpus // max(1, number)),
+            crowded=number > hosts[host].cpus,
             gpus=sum(1 for g in found.gpus.get(host, GpuHostFacts()).gpus if g.fault is None),
         )
         for host, number in ranks.items()
@@ -79,6 +85,8 @@ def show_rank_environ(
     given: Mapping[str, str],
     forwarded: Mapping[str, str],
     facts: Mapping[str, RankFacts] | None = None,
+    *,
+    of_mpirun: Collection[str] = (),
 ) -> dict[str, RankVariable]:
     """Return the variables of ranks for people.
 
@@ -86,24 +94,29 @@ def show_rank_environ(
         given: the launcher's environment, of which ranks get what they lack.
         forwarded: what ``--env`` gives to the ranks.
         facts: host -> of its ranks, or None if only the launch knows them.
+        of_mpirun: names of variables that were decided for mpirun, which passes them on.
     """
     found = facts.values() if facts else ()
     rows = [row for row in RANK_DEFAULTS if facts is None or any(map(row.applies, found))]
     asked = {**given, **forwarded}
-    shown = {}
+    shown: dict[str, RankVariable] = {}
     for row in rows:
         if not asked.keys().isdisjoint(row.unless):
             continue
         if row.name in asked:
             user = RankVariable(asked[row.name], "user", "set by the user, left alone")
             shown[row.name] = user
-        else:
-            shown[row.name] = _undecided(row) if facts is None else _decided(row, facts)
+        elif row.name not in of_mpirun:
+            other = shown.get(row.name)
+            shown[row.name] = _undecided(row, other) if facts is None else _decided(row, facts)
     return shown
 
 
 def gate_words(
-    told: Iterable[str], places: Mapping[str, Sequence[int]], found: Findings
+    told: Iterable[str],
+    places: Mapping[str, Sequence[int]],
+    found: Findings,
+    binding: Binding = Binding(),  # noqa: B008 - frozen
 ) -> dict[str, dict[str, str]]:
     """Return host -> what its agent is told at the gate.
 
@@ -114,13 +127,14 @@ def gate_words(
         told: hosts with an agent; ranks may be spawned there later.
         places: host -> its ranks, of the whole job.
         found: by the survey.
+        binding: who binds ranks.
     """
     numbers = dict.fromkeys(told, 0) | {host: len(ranks) for host, ranks in places.items()}
     words: dict[str, dict[str, str]] = {host: {} for host in numbers}
     for host, facts in rank_facts(numbers, found).items():
         for row in rank_defaults_for(facts):
             words[host][f"all.{'!'.join((row.name, *row.unless))}"] = _value(row, facts)
-        words[host] |= _places_on(host, sorted(places.get(host, ())), found)
+        words[host] |= _places_on(host, sorted(places.get(host, ())), found, binding)
     order = sorted((host for host in places if places[host]), key=lambda host: min(places[host]))
     names = ",".join(order)
     for number, host in enumerate(order):
@@ -130,19 +144,43 @@ def gate_words(
     return words
 
 
-def _places_on(host: str, ranks: Sequence[int], found: Findings) -> dict[str, str]:
+def show_binding(slots: Mapping[str, int], found: Findings, binding: Binding) -> dict[str, str]:
+    """Return host -> to which processors its ranks will be bound, or why not, for people."""
+    if not binding.at_gate:
+        return {}
+    shown = {}
+    for host, number in slots.items():
+        gpus = found.gpus.get(host)
+        if gpus is not None and gpus.gpus:
+            places = bind_local_ranks(gpus, gpus.allowed_cpus, number).places
+            shown[host] = "; ".join(dict.fromkeys(place.reason for place in places))
+        elif host in found.hosts:
+            shown[host] = _shares_on(host, number, found, binding).reason
+    return shown
+
+
+def _shares_on(host: str, ranks: int, found: Findings, binding: Binding) -> NodeShares:
+    facts = found.hosts[host]
+    return share_nodes(facts.cpu_nodes, facts.cpus, ranks, binding.threads)
+
+
+def _places_on(
+    host: str, ranks: Sequence[int], found: Findings, binding: Binding
+) -> dict[str, str]:
     """Return which GPU and processors each rank of a host gets; local ranks are in rank order."""
     gpus = found.gpus.get(host)
-    if gpus is None:
-        return {}
-    binding = bind_local_ranks(gpus, gpus.allowed_cpus, len(ranks))
+    if gpus is None or not gpus.gpus:
+        shares = _shares_on(host, len(ranks), found, binding).cpus if binding.at_gate else ()
+        bound = zip(ranks, shares, strict=False)
+        return {f"{rank}.{carried.CPUS}": _list(cpus) for rank, cpus in bound if cpus is not None}
     words = {}
-    for rank, place in zip(ranks, binding.places, strict=True):
+    places = bind_local_ranks(gpus, gpus.allowed_cpus, len(ranks)).places
+    for rank, place in zip(ranks, places, strict=True):
         if place.gpu is None:
             continue
         unless = f"!{_VISIBLE}"  # its own choice of GPUs: we do not know which is which
-        if place.cpus is not None:
-            words[f"{rank}.{carried.CPUS}{unless}"] = ",".join(map(str, sorted(place.cpus)))
+        if place.cpus is not None and binding.at_gate:
+            words[f"{rank}.{carried.CPUS}{unless}"] = _list(place.cpus)
         if place.uuid is not None and place.uuid.startswith("MIG-"):
             # CUDA shows a process one part only, which must be its own
             words[f"{rank}.{carried.GPU}{unless}"] = "0"
@@ -152,11 +190,18 @@ def _places_on(host: str, ranks: Sequence[int], found: Findings) -> dict[str, st
     return words
 
 
-def _undecided(row: RankDefault) -> RankVariable:
+def _list(cpus: Iterable[int]) -> str:
+    """Return processors in the form that the wrapper reads."""
+    return ",".join(map(str, sorted(cpus)))
+
+
+def _undecided(row: RankDefault, other: RankVariable | None = None) -> RankVariable:
+    """Return a row before its condition is known, after another row of the same variable."""
     if row.condition == "always" and "{" not in row.value:
         return RankVariable(row.value, "default", row.why)
     condition = "" if row.condition == "always" else f"; if {row.condition}"
-    return RankVariable(None, "probed", f"{DECIDED_AT_LAUNCH}{condition}: {row.why}")
+    before = other.why if other else DECIDED_AT_LAUNCH
+    return RankVariable(None, "probed", f"{before}{condition}: {row.why}")
 
 
 def _decided(row: RankDefault, facts: Mapping[str, RankFacts]) -> RankVariable:

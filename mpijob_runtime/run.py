@@ -107,7 +107,7 @@ class Run(Companion):
         self._preemption = Preemption(self._watches, settings.grace_seconds, console)
         self._stalls = StallWatch(self._watches, settings, self._output, console)
         self._nccl = NcclWatch(self._watches, console)
-        self._gate = Gate(console, on_open=self._on_open)
+        self._gate = Gate(console, on_open=self._on_open, binding=plan.binding)
         self._errors = MpirunErrors()
         self._stdin = RankStdin(major=plan.mpi.major, wrapped=plan.recorded)
         self._supervisor = self._make_supervisor(self._errors.descriptor)

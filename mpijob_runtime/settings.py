@@ -81,6 +81,13 @@ VARIABLES = (
         "--stall-action",
     ),
     SettingVariable(
+        "MPIJOB_BIND_TO",
+        "auto",
+        "Processors of a rank: auto binds where it cannot starve threads; none; or Open MPI's "
+        "hwthread, core, numa, socket. mpirun's own --bind-to wins.",
+        "--bind-to",
+    ),
+    SettingVariable(
         "MPIJOB_DISTINCT_NODES",
         "off",
         "on makes two hosts on the same physical node an error.",
@@ -147,6 +154,9 @@ FORMS: tuple[Form, ...] = get_args(Form)
 
 STALL_ACTIONS = ("fail", "report")
 
+BIND_TO = ("auto", "none", "hwthread", "core", "numa", "socket")
+"""Who binds ranks to processors: the gate, nobody, or Open MPI in its own words."""
+
 RANK_WRAPPER = "/usr/local/lib/mpijob/rank"
 """Where the images have the wrapper around each rank."""
 
@@ -175,6 +185,7 @@ class Flags:
         log_dir: ``--log-dir``.
         stall_timeout_seconds: ``--stall-timeout``.
         stall_action: ``--stall-action``.
+        bind_to: ``--bind-to``.
         distinct_nodes: ``--distinct-nodes``.
         env: ``--env`` items, ``NAME``, ``PATTERN*`` or ``NAME=VALUE``.
     """
@@ -189,6 +200,7 @@ class Flags:
     log_dir: str | None = None
     stall_timeout_seconds: float | None = None
     stall_action: str | None = None
+    bind_to: str | None = None
     distinct_nodes: bool = False
     env: tuple[str, ...] = ()
 
@@ -214,6 +226,7 @@ class Settings:
         log_dir: directory for one log file a rank, or None.
         stall_timeout_seconds: how long no rank may make progress; 0 for ever.
         stall_action: ``fail`` or ``report``.
+        bind_to: one of ``BIND_TO``.
         idle_timeout_seconds: how long a worker stays after its first job; 0 for ever.
         distinct_nodes: whether hosts must be on different physical nodes.
         termination_log: path for the outcome in words.
@@ -246,6 +259,7 @@ class Settings:
     log_dir: str | None
     stall_timeout_seconds: float
     stall_action: str
+    bind_to: str
     idle_timeout_seconds: float
     distinct_nodes: bool
     termination_log: str
@@ -313,6 +327,7 @@ class Settings:
                 "MPIJOB_STALL_TIMEOUT", 0.0, flags.stall_timeout_seconds
             ),
             stall_action=read.choice("MPIJOB_STALL_ACTION", STALL_ACTIONS, flags.stall_action),
+            bind_to=read.choice("MPIJOB_BIND_TO", BIND_TO, flags.bind_to),
             idle_timeout_seconds=read.seconds("MPIJOB_WORKER_IDLE_TIMEOUT", 0.0, None),
             distinct_nodes=flags.distinct_nodes
             or read.switch("MPIJOB_DISTINCT_NODES", default=False),

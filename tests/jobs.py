@@ -146,10 +146,10 @@ class RunningJob:
         return Ended(code, self.text, "")
 
 
-def run_job(job: Job, directory: Path, *options: str) -> Ended:
+def run_job(job: Job, directory: Path, *options: str, seconds: float = SECONDS) -> Ended:
     """Run a job by ``mpijob-local run`` and return how it ended."""
     path = directory / f"{job.name}.yaml"
     path.write_text(json.dumps(job.manifest()), encoding="utf-8")
     argv = (sys.executable, "-m", "mpijob_local", "run", *options, str(path))
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=False)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=seconds, check=False)
     return Ended(done.returncode, done.stdout, done.stderr)

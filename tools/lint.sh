@@ -15,6 +15,6 @@ check ruff check .
 check ruff format --check .
 check ruff check --extension rank:python "${python_scripts[@]}"
 check mypy
-check shellcheck tools/*.sh images/build/* .ci/run
-check hadolint --config .hadolint.yaml Containerfile examples/*/Containerfile
+check shellcheck tools/*.sh tests/peers/*.sh images/build/* .ci/run
+check hadolint --config .hadolint.yaml Containerfile {examples/*,tests/peers,benchmarks/mpi}/Containerfile
 exit "$failed"

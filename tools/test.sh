@@ -40,7 +40,7 @@ step "tests with torch, and with process groups of several ranks"
 tools/test-with-torch.sh mpijob-runtime:torch-test-ompi4.1
 
 step "image and cluster tests"
-coverage run -m pytest -q tests/image tests/cluster
+coverage run -m pytest -q tests/image tests/cluster tests/peers
 
 step coverage
 # a data file of a process that a test killed may be broken; the report below is the judge

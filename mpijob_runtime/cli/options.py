@@ -9,7 +9,7 @@ import click
 from mpijob_runtime.console import Console, Level
 from mpijob_runtime.first_process import restore_environ
 from mpijob_runtime.operators import HOSTFILE
-from mpijob_runtime.settings import FORMS, STALL_ACTIONS, Flags, Settings
+from mpijob_runtime.settings import BIND_TO, FORMS, STALL_ACTIONS, Flags, Settings
 from mpijob_runtime.values import TIME_WANTED, parse_seconds
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -56,12 +56,18 @@ def launch_options(command: F) -> F:
         metavar="NAME[=VALUE]",
         help="A variable for the ranks; NAME or 'PATTERN*' takes the launcher's. Repeatable.",
     )
+    binding = click.option(
+        "--bind-to",
+        type=click.Choice(BIND_TO),
+        help="Processors of a rank: a NUMA node where its threads fit, none, or Open MPI's own "
+        "way.  [default: $MPIJOB_BIND_TO, else auto]",
+    )
     distinct = click.option(
         "--distinct-nodes",
         is_flag=True,
         help="Two hosts on one physical node are an error (76).",
     )
-    with_output = output_options(stall_options(ending_options(distinct(command))))
+    with_output = output_options(stall_options(ending_options(binding(distinct(command)))))
     return ranks(host_options(wait_options(env(with_output))))
 
 

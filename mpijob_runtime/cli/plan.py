@@ -71,6 +71,8 @@ def format_plan(plan: LaunchPlan) -> str:
         value = shown_value(name, variable.value)
         lines.append(f"# {variable.source}: {variable.why}")
         lines.append(f"# {name}=" if value is None else f"export {name}={shlex.quote(value)}")
+    lines.append(f"# ranks are bound to processors {plan.binding.why}")
+    lines += [f"#   on {host}: {words}" for host, words in plan.bound.items()]
     lines.append(shlex.join(plan.argv))
     lines.append("# each rank gets, of these variables, the ones that it lacks:")
     for name, variable in plan.rank_environ.items():

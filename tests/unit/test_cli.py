@@ -194,7 +194,8 @@ def test_plan_json_has_the_shape_of_the_contract(run, hostfile):
     code, out, err = run("plan", "--json", *argv)
     data = json.loads(out)
     assert (code, err) == (0, "")
-    assert list(data) == ["mpi", "hosts", "world_size", "argv", "environ", "rank_environ"]
+    keys = ["mpi", "hosts", "world_size", "argv", "environ", "rank_environ", "binding"]
+    assert list(data) == keys
     assert data["mpi"] == {"name": "Open MPI", "version": "4.1.4"}
     assert data["world_size"] == 5
     assert data["argv"][-3:] == ["python", "-c", "a b"]

@@ -8,7 +8,7 @@ from mpijob_runtime.facts import RankFacts
 
 NAMES = [row.name for row in DEFAULTS]
 RANK_NAMES = [row.name for row in RANK_DEFAULTS]
-PLACES = {"control_interface", "hostfile", "rsh", "rank_wrapper"}
+PLACES = {"binding", "control_interface", "hostfile", "rsh", "rank_wrapper"}
 
 
 @pytest.mark.parametrize("row", DEFAULTS, ids=NAMES)
@@ -90,7 +90,10 @@ ON = {
     "HOROVOD_GLOO_IFACE": {"interface": "eth0"},
     "UCX_NET_DEVICES": {"interface": "eth0", "rdma_seen": False, "rdma_usable": False},
     "OMPI_MCA_btl_tcp_if_include": {"interface": "eth0"},
-    "OMPI_MCA_pml": {"rdma_usable": False},
+    "OMPI_MCA_pml=ob1": {"rdma_usable": False},
+    "OMPI_MCA_pml=^monitoring": {"rdma_everywhere": True},
+    "OMPI_MCA_osc": {"rdma_usable": False},
+    "OMPI_MCA_mpi_yield_when_idle": {"crowded": True},
     "CUDA_DEVICE_ORDER": {"gpus": 1},
 }
 """The least that must be so for a rank to get a variable that it does not always get."""
@@ -99,7 +102,7 @@ ON = {
 @pytest.mark.parametrize("row", RANK_DEFAULTS, ids=RANK_NAMES)
 def test_a_ranks_row_holds_where_its_condition_does_and_nowhere_else(row):
     """At both ends; each single fact that is taken away turns it off."""
-    needed = ON.get(row.name, {})
+    needed = ON.get(row.name) or ON.get(f"{row.name}={row.value}", {})
     assert row.applies(dataclasses.replace(NOTHING, **needed))
     assert (row.condition == "always") == row.applies(NOTHING) == (not needed)
     for fact in needed.keys() - {"rdma_usable"}:
@@ -121,7 +124,15 @@ def test_ranks_rows_leave_alone_what_can_cost_speed():
     """Algorithms, protocols and levels are NCCL's own choice; ours would be wrong somewhere."""
     forbidden = ("ALGO", "PROTO", "P2P_LEVEL", "NVLS", "NTHREADS", "GDR_LEVEL")
     assert not [name for name in RANK_NAMES if any(word in name for word in forbidden)]
-    assert len(set(RANK_NAMES)) == len(RANK_NAMES)
+
+
+@pytest.mark.parametrize(("usable", "everywhere"), [(False, False), (True, False), (True, True)])
+def test_two_rows_of_one_variable_never_hold_together(usable, everywhere):
+    """MPI takes UCX or ob1, whatever the hosts have; where they differ it is asked for neither."""
+    facts = dataclasses.replace(NOTHING, rdma_usable=usable, rdma_everywhere=everywhere)
+    found = [row.name for row in rank_defaults_for(facts)]
+    assert len(set(found)) == len(found)
+    assert ("OMPI_MCA_pml" in found) == (usable == everywhere)
 
 
 def test_ranks_rows_are_those_that_apply():

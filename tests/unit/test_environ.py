@@ -1,5 +1,6 @@
 import pytest
 
+from mpijob_runtime.bind_to import Binding
 from mpijob_runtime.environ import (
     Paths,
     Variable,
@@ -24,11 +25,12 @@ OPERATOR = {
 def assemble(make_settings, make_facts):
     """Return a function from an environment, a generation and flags to variables."""
 
-    def build(environ=None, *, major=4, flags=None, **facts):
+    def build(environ=None, *, major=4, flags=None, binding=None, **facts):
         settings = make_settings(environ or {}, **(flags or {}))
         output = OutputPlan(settings.output)
         given = (settings, make_facts(**facts), HOSTS, output)
-        return assemble_environ(*given, major=major, paths=PATHS)
+        bound = binding or Binding()
+        return assemble_environ(*given, major=major, paths=PATHS, binding=bound)
 
     return build
 
@@ -219,3 +221,21 @@ def test_the_launchers_own_master_is_the_ranks(name, assemble):
 def test_private_files_lie_in_the_run_directory(name, expected):
     """The layout of the run directory is fixed."""
     assert expected == getattr(Paths("/r"), name)
+
+
+@pytest.mark.parametrize(
+    ("major", "policy", "value", "source"),
+    [
+        (4, "none", "none", "default"),
+        (5, "none", "none", "default"),
+        (4, "socket", "socket", "user"),
+        (5, "socket", "package", "user"),
+        (5, "core", "core", "user"),
+    ],
+)
+def test_mpirun_binds_as_the_flag_says_and_else_nothing(major, policy, value, source, assemble):
+    """In the words of its generation; the gate binds what mpirun does not."""
+    names = {4: "OMPI_MCA_hwloc_base_binding_policy", 5: "PRTE_MCA_hwloc_default_binding_policy"}
+    variables = assemble(major=major, binding=Binding(policy, at_gate=False))
+    assert variables[names[major]].value == value
+    assert variables[names[major]].source == source

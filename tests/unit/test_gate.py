@@ -4,6 +4,7 @@ import time
 import pytest
 from fake_watches import FakeWatch, machine, watches
 
+from mpijob_runtime.bind_to import Binding
 from mpijob_runtime.console import Console
 from mpijob_runtime.gate import Gate
 
@@ -20,7 +21,7 @@ def opened():
 def gate(opened):
     """Return a gate; what it says is its attribute."""
     stream = io.StringIO()
-    gate = Gate(Console(stream=stream), on_open=lambda: opened.append(1))
+    gate = Gate(Console(stream=stream), on_open=lambda: opened.append(1), binding=Binding())
     gate.said = stream.getvalue
     return gate
 

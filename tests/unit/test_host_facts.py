@@ -21,8 +21,8 @@ ANY = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES | st.text(), inner),
     max_leaves=20,
 )
-KEYS = ["cpus", "interfaces", "rdma", "memlock_bytes", "shm_bytes", "gpu_driver"]
-KEYS += ["shm_free_bytes", "limits", "umask", "missing_directory", "home"]
+KEYS = ["cpus", "cpu_nodes", "allowed_cpus", "interfaces", "rdma", "memlock_bytes", "shm_bytes"]
+KEYS += ["gpu_driver", "shm_free_bytes", "limits", "umask", "missing_directory", "home"]
 
 
 @given(st.dictionaries(st.sampled_from(KEYS) | st.text(), ANY))
@@ -102,3 +102,9 @@ def test_where_an_agent_listens_is_taken_as_it_said():
     """And ports that are none are left out."""
     said = {"word": "ab12", "ports": {"10.0.0.1": 4000, "10.0.0.2": 70000, "10.0.0.3": True}}
     assert parse_listening(said) == Listening("ab12", {"10.0.0.1": 4000})
+
+
+def test_numa_nodes_are_told_as_far_as_the_container_may_use_them():
+    """A node of which the cpuset leaves nothing is none; what is no list is left out."""
+    said = {"cpu_nodes": ["0-3", "4-7", "8-11", "x", 5, "9999"], "allowed_cpus": [1, 2, 4, "8", []]}
+    assert parse_host_facts(said).cpu_nodes == ((1, 2), (4,))

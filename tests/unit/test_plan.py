@@ -136,7 +136,8 @@ def test_remote_hosts_are_those_to_wait_for(make_plan):
 def test_json_has_the_keys_of_the_contract(make_plan):
     """The keys of plan --json are a stable contract."""
     data = make_plan().to_json()
-    assert list(data) == ["mpi", "hosts", "world_size", "argv", "environ", "rank_environ"]
+    keys = ["mpi", "hosts", "world_size", "argv", "environ", "rank_environ", "binding"]
+    assert list(data) == keys
     assert list(data["mpi"]) == ["name", "version"]
     assert data["hosts"][0] == {"name": "pi-worker-0.pi.default.svc", "slots": 2}
     assert all(set(v) == {"value", "source", "why"} for v in data["environ"].values())

@@ -1,14 +1,22 @@
+import dataclasses
 import json
 
 import pytest
 
 from mpijob_runtime import carried
 from mpijob_runtime.agent.wrapper import _MOST_PACKET_BYTES
+from mpijob_runtime.bind_to import Binding
 from mpijob_runtime.data_network import Candidate, DataNetwork, End
 from mpijob_runtime.defaults import RANK_DEFAULTS
 from mpijob_runtime.facts import HostFacts, RankFacts, RdmaFacts
 from mpijob_runtime.frames import format_command, parse_command
-from mpijob_runtime.rank_environ import Findings, gate_words, rank_facts, show_rank_environ
+from mpijob_runtime.rank_environ import (
+    Findings,
+    gate_words,
+    rank_facts,
+    show_binding,
+    show_rank_environ,
+)
 
 CLOSED = RdmaFacts("mlx5_0", "infiniband", "ACTIVE", "400 Gb/sec", usable=False)
 OPEN = RdmaFacts("mlx5_0", "infiniband", "ACTIVE", "400 Gb/sec", usable=True)
@@ -57,11 +65,50 @@ def test_threads_are_the_hosts_processors_over_its_ranks(cpus, ranks, threads):
     assert told["w0"]["OMP_NUM_THREADS"] == threads
 
 
+TWO_NODES = {"w0": HostFacts(cpus=4, cpu_nodes=((0, 1), (2, 3)))}
+
+
+def test_ranks_of_a_host_with_numa_nodes_are_bound_to_them():
+    """In rank order; the wrapper leaves alone what is bound already."""
+    told = gate_words(TWO_NODES, {"w0": [5, 4, 7, 6]}, Findings(TWO_NODES))["w0"]
+    cpus = {name: value for name, value in told.items() if carried.CPUS in name}
+    assert cpus == {f"{rank}.MPIJOB_CPUS": "0,1" if rank < 6 else "2,3" for rank in (4, 5, 6, 7)}
+    shown = show_binding({"w0": 4}, Findings(TWO_NODES), Binding())
+    assert shown == {"w0": "1 thread a rank: 2 on 0-1, 2 on 2-3"}
+
+
+def test_the_gate_binds_nothing_that_mpirun_was_asked_to_bind():
+    """And says nothing of hosts."""
+    elsewhere = Binding(at_gate=False)
+    told = gate_words(TWO_NODES, {"w0": [0, 1, 2, 3]}, Findings(TWO_NODES), elsewhere)["w0"]
+    assert not any(carried.CPUS in name for name in told)
+    assert show_binding({"w0": 4}, Findings(TWO_NODES), elsewhere) == {}
+
+
+def test_ranks_that_wait_give_their_processor_up_where_there_are_more_of_them():
+    """By the cgroup's processors, which Open MPI does not see, and host by host."""
+    told = words({"w0": HostFacts(cpus=2), "w1": HostFacts(cpus=2)}, places=PLACES)
+    assert told["w0"]["OMPI_MCA_mpi_yield_when_idle"] == "1"
+    assert "OMPI_MCA_mpi_yield_when_idle" not in told["w1"]
+
+
 def test_rdma_anywhere_is_not_switched_off_anywhere():
     """Ranks with and without it could not talk to each other."""
     told = words(ONE_HOST_OPEN, network(w0="eth0", w1="eth0"))
     for host in told:
         assert told[host].keys().isdisjoint({"NCCL_IB_DISABLE", "UCX_NET_DEVICES", "OMPI_MCA_pml"})
+
+
+def test_rdma_on_every_host_is_left_to_open_mpi():
+    """Debian's Open MPI 4.1 would take TCP; windows are UCX's then."""
+    for of_host in words(plain(rdma=(OPEN,))).values():
+        assert of_host["OMPI_MCA_pml"] == "^monitoring"
+        assert not any(name.startswith("OMPI_MCA_osc") for name in of_host)
+
+
+def test_windows_follow_a_users_own_way_of_sending():
+    """Without UCX where we say ob1; where a user says ucx, windows may need it."""
+    assert words(plain())["w0"]["OMPI_MCA_osc!OMPI_MCA_pml"] == "^ucx"
 
 
 def test_rdma_that_nobody_may_open_leaves_mpi_on_tcp():
@@ -118,9 +165,16 @@ def test_what_ranks_of_many_hosts_are_told_fits_every_way_it_goes(number):
 def test_every_row_can_be_told(row):
     """No place in a value is left unfilled, and no name has a separator in it."""
     facts = RankFacts(
-        interface="eth0", family=6, rdma_seen=False, rdma_usable=False, threads=2, gpus=1
+        interface="eth0",
+        family=6,
+        rdma_seen=False,
+        rdma_usable=False,
+        threads=2,
+        gpus=1,
+        crowded=True,
     )
-    assert row.applies(facts)
+    everywhere = dataclasses.replace(facts, rdma_usable=True, rdma_everywhere=True)
+    assert row.applies(facts) or row.applies(everywhere)
     value = row.value.format(interface=facts.interface, threads=facts.threads)
     assert value
     assert not set("{}\n\0") & set(value)
@@ -130,11 +184,19 @@ def test_every_row_can_be_told(row):
 def test_plan_shows_conditions_before_the_hosts_are_asked():
     """What is decided at launch has no value yet, and says on what it depends."""
     shown = show_rank_environ({}, {})
-    assert list(shown) == [row.name for row in RANK_DEFAULTS]
+    assert list(shown) == list(dict.fromkeys(row.name for row in RANK_DEFAULTS))
     assert shown["NCCL_DEBUG"].value == "WARN"
     assert shown["GLOO_SOCKET_IFNAME"].value is None
     assert "if the network was found" in shown["GLOO_SOCKET_IFNAME"].why
     assert shown["OMP_NUM_THREADS"].value is None
+    for condition in ("if no host has an RDMA device", "if every host has an RDMA device"):
+        assert condition in shown["OMPI_MCA_pml"].why
+
+
+def test_plan_shows_a_variable_of_mpirun_once():
+    """Ranks have it from mpirun already, so that they lack nothing."""
+    assert "OMPI_MCA_osc" in show_rank_environ({}, {})
+    assert "OMPI_MCA_osc" not in show_rank_environ({}, {}, of_mpirun=["OMPI_MCA_osc"])
 
 
 @pytest.mark.parametrize("where", ["given", "forwarded"])

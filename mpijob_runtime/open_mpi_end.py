@@ -31,6 +31,9 @@ ENDING_SIGNALS = frozenset({signals.SIGTERM, signals.SIGKILL})
 _NO_ANSWER_CODE = 255
 """Of ssh, and of ours in its place: the host did not answer."""
 
+_CANNOT_RUN_CODES = (126, 127)
+"""A shell's word for a program that it cannot run; what a daemon that was told to end says is 1."""
+
 _SIGNALLED = 128
 _NO_PROGRAM_CODES = frozenset({132, 134, 183})
 """How Open MPI 4.1 (132, 134) and 5.0 (183) end before any rank if the program is missing."""
@@ -110,7 +113,7 @@ def _nothing_launched(seen: Observation) -> Verdict:
 def _no_daemon(seen: Observation) -> MpirunFailure | None:
     """Return where Open MPI's daemon could not start, as far as we have started it."""
     for host, code in seen.daemons_ended.items():
-        if code not in (0, _NO_ANSWER_CODE):
+        if code in _CANNOT_RUN_CODES or code - _SIGNALLED in _CRASHES:
             reason = f"Open MPI's daemon on {short_name(host)} ended with {code} before any rank"
             remedy = "leave out what changes how daemons start (--prefix, --launch-agent, plm_…)"
             return MpirunFailure(CONFIGURATION_CODE, reason, remedy)

@@ -537,7 +537,7 @@ def test_the_users_time_limit_is_the_reason(observe, make_record):
         (66, {"arguments": ("-bind-to", "none", "a")}, 64, "write --bind-to none"),
         (66, {"mpirun_said": "Node:    w1\n   Executable: nosuch\n"}, 127, "nosuch on w1"),
         (127, {"daemons_ended": {"w0.job.svc": 127}}, 78, "daemon on w0 ended with 127"),
-        (250, {}, 1, "mpirun ended with 250"),
+        (250, {"daemons_ended": {"w0.job.svc": 1}}, 1, "mpirun ended with 250"),
         (0, {"arguments": ("--do-not-launch", "a")}, 0, "asked to launch nothing"),
     ],
 )

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _QUESTIONS = frozenset({"-h", "--help", "-help", "-V", "--version", "-version"})
 _DAEMONS_ONLY = "prte"
+_OF_A_SINGLETON = "--no-ready-msg"
+"""How Open MPI 5.0 starts daemons for a program without mpirun that calls MPI_Comm_spawn."""
 
 
 def mpirun() -> int:
@@ -39,7 +41,7 @@ def mpirun() -> int:
     from mpijob_runtime.launch import launch
 
     console = Console(log_format=settings.log_format)
-    if name == _DAEMONS_ONLY:
+    if name == _DAEMONS_ONLY or _OF_A_SINGLETON in arguments:
         return _refuse_daemons(settings, console)
     return launch(settings, arguments, console=console, verbatim=True)
 

@@ -21,6 +21,8 @@ from mpijob_runtime.settings import Flags, Settings
 _QUESTIONS = frozenset({"-h", "--help", "-help", "-V", "--version", "-version"})
 _DAEMONS_ONLY = "prte"
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126
+_OF_A_SINGLETON = "--no-ready-msg"
+"""How Open MPI 5.0 starts daemons for a program without mpirun that calls MPI_Comm_spawn."""
 
 
 def mpirun() -> int:
@@ -63,7 +65,7 @@ def _mpirun() -> int:
         if not asks:
             _say_if_off(settings, name)
         _exec_plain(settings, name, arguments)
-    if name == _DAEMONS_ONLY:
+    if name == _DAEMONS_ONLY or _OF_A_SINGLETON in arguments:
         raise _daemons_only()
     from mpijob_runtime.console import Console
     from mpijob_runtime.launch import launch

@@ -93,6 +93,8 @@ def test_daemons_without_a_job_are_refused_in_a_launcher(arguments, shimmed, tmp
     assert code == 64
     assert "next: start the program by `mpirun" in err
     assert "prte: found in a job's launcher" in log.read_text()
+    code, _, err = shimmed("mpirun", "--no-ready-msg", *arguments, **LAUNCHER)
+    assert code == 64, err
 
 
 @pytest.mark.parametrize("name", ["mpiexec", "orterun"])

@@ -9,6 +9,8 @@ set -uo pipefail
 cd /home/mpiuser/mpi4py-*/test || exit
 include=()
 for module in "$@"; do include+=(-i "$module"); done
+# Open MPI 4.1.4 dies of SIGSEGV in MPI_Win_free of a dynamic window, plain or not (osc/ucx)
+test -d /opt/openmpi || include+=(-x TestWinCreateDynamic)
 
 # A log for each rank, so that lines do not mix; every rank ends well, so that all are heard.
 # shellcheck disable=SC2016 # the rank's own shell expands it

@@ -4,9 +4,12 @@ Layer: effects (ssh, processes); imports attempts, console, credentials, plan, p
 watch.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from mpijob_runtime.attempts import RunningAttempt
 from mpijob_runtime.console import Console
@@ -17,18 +20,15 @@ from mpijob_runtime.host_facts import parse_host_facts
 from mpijob_runtime.hosts import short_name
 from mpijob_runtime.plan import LaunchPlan
 from mpijob_runtime.private_files import allow_descriptors, make_run_dir, write_private
-from mpijob_runtime.probes.ssh import (
-    HostRefusal,
-    SshConnection,
-    check_shell,
-    probe_ssh,
-    read_identity,
-)
 from mpijob_runtime.readiness import HostChange, Kept, wait_for_hosts
+from mpijob_runtime.refusal import HostRefusal
 from mpijob_runtime.settings import Settings
 from mpijob_runtime.ssh_files import format_known_hosts
 from mpijob_runtime.user_entry import ensure_user_entry
 from mpijob_runtime.watch import HostWatch, LocalStream, start_remote
+
+if TYPE_CHECKING:
+    from mpijob_runtime.probes.ssh import SshConnection
 
 _STEP_SECONDS = 10.0
 _FENCE_SECONDS = 15.0
@@ -78,6 +78,7 @@ def wait_for_logins(
     Raises:
         MpiJobError: if a host does not come, or this container's keys or user cannot work.
     """
+    from mpijob_runtime.probes.ssh import check_shell
 
     def take(connection: SshConnection) -> SshConnection:
         check_shell(connection, timeout_seconds=_STEP_SECONDS)
@@ -87,25 +88,27 @@ def wait_for_logins(
     return _gather(settings, plan, facts, console, take=take)
 
 
-def join_here(start: Start) -> HostWatch:
-    """Start the agent of this container; ranks that come out here find it.
+def start_here(start: Start) -> HostWatch:
+    """Start the agent of this container; ranks that come out here find it."""
+    here = start.facts.system.hostname
+    stream = LocalStream(start.attempt.id, start.plan.paths.run_dir, start.settings.environ)
+    return HostWatch(start.plan.aliases.get(here, here), stream, None)
+
+
+def greet_here(watch: HostWatch, start: Start) -> None:
+    """Wait for the first word of this container's agent.
 
     Raises:
         ConfigurationError: if it cannot take part.
     """
-    plan = start.plan
-    here = start.facts.system.hostname
-    stream = LocalStream(start.attempt.id, plan.paths.run_dir, start.settings.environ)
-    watch = HostWatch(plan.aliases.get(here, here), stream, None)
     try:
         _greet(watch, start)
     except HostRefusal as refusal:
-        watch.close()
-        raise ConfigurationError(f"{here}: {refusal}") from refusal
-    except BaseException:
-        watch.close()
-        raise
-    return watch
+        raise ConfigurationError(f"{start.facts.system.hostname}: {refusal}") from refusal
+
+
+def load_ssh() -> None:
+    """Import our ssh library, which takes as long as all else: other processes start meanwhile."""
 
 
 def join_all(
@@ -204,6 +207,8 @@ def _gather(
 def _make_login(
     settings: Settings, plan: LaunchPlan, facts: Facts
 ) -> Callable[[str], SshConnection]:
+    from mpijob_runtime.probes.ssh import probe_ssh, read_identity
+
     user = ensure_user_entry(facts.user, home=settings.environ.get("HOME"))
     identity = read_identity(copy_key(facts.key, user, plan.paths), user=user.name or "")
     write_private(plan.paths.known_hosts, format_known_hosts(identity.public_key))

@@ -1,7 +1,9 @@
 """The launcher's end of the hosts' agents.
 
-Layer: effects (threads, processes); imports carried, frame_reader, frames, probes.ssh.
+Layer: effects (threads, processes); imports carried, frame_reader, frames, refusal.
 """
+
+from __future__ import annotations
 
 import os
 import shlex
@@ -10,12 +12,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import IO, Protocol, cast
+from typing import IO, TYPE_CHECKING, Protocol, cast
 
 from mpijob_runtime import carried, frames
 from mpijob_runtime.frame_reader import Frame, FrameReader, parse_object
 from mpijob_runtime.frames import FrameError
-from mpijob_runtime.probes.ssh import HostRefusal, SshConnection
+from mpijob_runtime.refusal import HostRefusal
+
+if TYPE_CHECKING:
+    from mpijob_runtime.probes.ssh import SshConnection
 
 AGENT = "/usr/local/lib/mpijob/agent"
 """Where the images have the agent."""

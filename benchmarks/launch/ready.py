@@ -25,7 +25,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from start import NAME, container_of, manifest, running
+from start import container_of, manifest, running
 
 from mpijob_local.machine import podman_for
 from mpijob_local.podman import Podman
@@ -99,10 +99,12 @@ def main() -> None:
     image = arguments.image or f"mpijob-runtime:runtime-ompi{arguments.open_mpi}"
     podman = podman_for(LocalSettings.from_environ(os.environ))[0]
     samples: dict[str, list[float]] = defaultdict(list)
-    with running(manifest(image, arguments.workers, last_waits=False)):
-        with Bench.of(podman, arguments.workers, arguments.limit, samples) as bench:
-            for number in track(range(arguments.rounds), console=Console(stderr=True)):
-                bench.measure(("plain", "ours") if number % 2 == 0 else ("ours", "plain"))
+    with (
+        running(manifest(image, arguments.workers, last_waits=False)),
+        Bench.of(podman, arguments.workers, arguments.limit, samples) as bench,
+    ):
+        for number in track(range(arguments.rounds), console=Console(stderr=True)):
+            bench.measure(("plain", "ours") if number % 2 == 0 else ("ours", "plain"))
     Console(width=100).print(table(samples, f"{arguments.workers} ready workers on {image}"))
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(samples, indent=1), encoding="utf-8")

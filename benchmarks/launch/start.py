@@ -169,7 +169,7 @@ class Bench:
 
 
 def manifest(image: str, workers: int, *, last_waits: bool = True) -> dict[str, Any]:
-    """Return the job: a launcher that waits for our commands, as a last worker may; JSON is YAML."""
+    """Return the job: launcher and, if asked, last worker wait for our commands; JSON is YAML."""
     sleep = ["sleep", "infinity"]
     last = f"case $(hostname) in *-{workers - 1}) exec sleep infinity;; esac; "
     worker = ["sh", "-c", f"{last if last_waits else ''}exec /usr/sbin/sshd -De"]

@@ -1,6 +1,6 @@
 """This container: user, processors, memory, privileges, devices.
 
-Layer: probe; the only importer of psutil; imports facts.
+Layer: probe; imports facts.
 """
 
 import os
@@ -8,8 +8,6 @@ import pwd
 import re
 import socket
 from collections.abc import Callable
-
-import psutil
 
 from mpijob_runtime.cgroups import count_cpus, memory_limit
 from mpijob_runtime.facts import SystemFacts, UserFacts
@@ -40,13 +38,18 @@ def probe_system(temporary: str, *, read: Callable[[str], str] = read_text) -> S
     status = read("/proc/self/status")
     return SystemFacts(
         hostname=socket.gethostname(),
-        cpus=count_cpus(len(psutil.Process().cpu_affinity() or [0]), read=read),
-        memory_limit_bytes=memory_limit(psutil.virtual_memory().total, read=read),
+        cpus=count_cpus(len(os.sched_getaffinity(0)), read=read),
+        memory_limit_bytes=memory_limit(_memory_bytes(), read=read),
         capabilities=parse_capabilities(status),
         no_new_privileges=re.search(r"^NoNewPrivs:\s*1$", status, re.MULTILINE) is not None,
         ptrace_scope=int(read("/proc/sys/kernel/yama/ptrace_scope").strip() or "0"),
         writable_tmp=takes_files(temporary),
     )
+
+
+def _memory_bytes() -> int:
+    """Return how much memory this machine has."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def parse_capabilities(status: str) -> frozenset[str]:

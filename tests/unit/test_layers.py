@@ -25,6 +25,7 @@ LAYERS = (
         "masking",
         "cpu_lists",
         "fact_json",
+        "refusal",
     },
     {"training"},
     {
@@ -91,6 +92,7 @@ PURE = {
     "plan",
     "rank_environ",
     "records",
+    "refusal",
     "settings",
     "spread",
     "ssh_files",
@@ -104,7 +106,6 @@ EFFECTS = {"os", "subprocess", "time", "socket", "threading", "pathlib", "shutil
 HOMES = {
     "paramiko": "probes.ssh",
     "cryptography": "probes.host_certificate",
-    "psutil": "probes.system",
     "click": "cli",
     "pynvml": "probes.gpu",
     "horovod": "horovodrun",  # only in images that have it

@@ -88,27 +88,25 @@ def wait_for_logins(
     return _gather(settings, plan, facts, console, take=take)
 
 
-def start_here(start: Start) -> HostWatch:
-    """Start the agent of this container; ranks that come out here find it."""
-    here = start.facts.system.hostname
-    stream = LocalStream(start.attempt.id, start.plan.paths.run_dir, start.settings.environ)
-    return HostWatch(start.plan.aliases.get(here, here), stream, None)
-
-
-def greet_here(watch: HostWatch, start: Start) -> None:
-    """Wait for the first word of this container's agent.
+def join_here(start: Start) -> HostWatch:
+    """Start the agent of this container; ranks that come out here find it.
 
     Raises:
         ConfigurationError: if it cannot take part.
     """
+    plan = start.plan
+    here = start.facts.system.hostname
+    stream = LocalStream(start.attempt.id, plan.paths.run_dir, start.settings.environ)
+    watch = HostWatch(plan.aliases.get(here, here), stream, None)
     try:
         _greet(watch, start)
     except HostRefusal as refusal:
-        raise ConfigurationError(f"{start.facts.system.hostname}: {refusal}") from refusal
-
-
-def load_ssh() -> None:
-    """Import our ssh library, which takes as long as all else: other processes start meanwhile."""
+        watch.close()
+        raise ConfigurationError(f"{here}: {refusal}") from refusal
+    except BaseException:
+        watch.close()
+        raise
+    return watch
 
 
 def join_all(
@@ -207,6 +205,7 @@ def _gather(
 def _make_login(
     settings: Settings, plan: LaunchPlan, facts: Facts
 ) -> Callable[[str], SshConnection]:
+    """Return what logs in to a host; mpirun starts while our ssh library is imported."""
     from mpijob_runtime.probes.ssh import probe_ssh, read_identity
 
     user = ensure_user_entry(facts.user, home=settings.environ.get("HOME"))

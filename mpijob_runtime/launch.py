@@ -11,15 +11,7 @@ from types import FrameType
 
 from mpijob_runtime.attempts import RunningAttempt
 from mpijob_runtime.console import Console
-from mpijob_runtime.crew import (
-    Start,
-    check_crew,
-    greet_here,
-    join_all,
-    load_ssh,
-    start_here,
-    write_files,
-)
+from mpijob_runtime.crew import Start, check_crew, join_all, join_here, write_files
 from mpijob_runtime.diagnose import INTERRUPTED_CODE, TRY_AGAIN_CODE
 from mpijob_runtime.errors import MpiJobError, describe_bug
 from mpijob_runtime.facts import Facts
@@ -98,12 +90,10 @@ def _run(start: Start, signals: "_EndingSignals", began: float) -> Outcome:
     ranks themselves have still to start when that host comes.
     """
     run = Run(start.settings, start.plan, start.attempt.id, start.console)
-    here = start_here(start)
+    here = join_here(start)
     crew = [here]
     try:
         run.start()
-        load_ssh()
-        greet_here(here, start)
         crew = [*join_all(start, on_joined=run.join), here]
         check_crew(crew, start.plan, start.settings, start.console)
         waited = time.monotonic() - began

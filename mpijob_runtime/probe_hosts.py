@@ -11,7 +11,7 @@ from contextlib import closing
 
 from mpijob_runtime.attempts import RunningAttempt
 from mpijob_runtime.console import Console
-from mpijob_runtime.crew import Start, greet_here, join_all, start_here, write_files
+from mpijob_runtime.crew import Start, join_all, join_here, write_files
 from mpijob_runtime.facts import Facts
 from mpijob_runtime.plan import LaunchPlan
 from mpijob_runtime.rank_environ import rank_facts, show_rank_environ
@@ -43,8 +43,7 @@ def _join_and_survey(
         crew: list[HostWatch] = []
         try:
             start = Start(settings, plan, facts, attempt, console, probing=True)
-            crew.append(start_here(start))
-            greet_here(crew[0], start)
+            crew.append(join_here(start))
             crew += join_all(start)
             names = {host.name for host in plan.hosts.hosts}
             survey = _survey([watch for watch in crew if watch.host in names], console)

@@ -4,10 +4,13 @@ Layer: effects (ssh, processes); imports attempts, console, credentials, plan, p
 watch.
 """
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from mpijob_runtime.attempts import RunningAttempt
 from mpijob_runtime.console import Console
@@ -19,18 +22,15 @@ from mpijob_runtime.hosts import short_name
 from mpijob_runtime.lists import format_list
 from mpijob_runtime.plan import LaunchPlan
 from mpijob_runtime.private_files import allow_descriptors, make_run_dir, write_private
-from mpijob_runtime.probes.ssh import (
-    HostRefusal,
-    SshConnection,
-    check_shell,
-    probe_ssh,
-    read_identity,
-)
 from mpijob_runtime.readiness import HostChange, Kept, wait_for_hosts
+from mpijob_runtime.refusal import HostRefusal
 from mpijob_runtime.settings import Settings
 from mpijob_runtime.ssh_files import format_known_hosts
 from mpijob_runtime.user_entry import check_user_entry
 from mpijob_runtime.watch import HostWatch, LocalStream, start_remote
+
+if TYPE_CHECKING:
+    from mpijob_runtime.probes.ssh import SshConnection
 
 _STEP_SECONDS = 10.0
 _FENCE_SECONDS = 15.0
@@ -79,6 +79,7 @@ def wait_for_logins(
     Raises:
         MpiJobError: if a host does not come, or this container's keys or user cannot work.
     """
+    from mpijob_runtime.probes.ssh import check_shell
 
     def take(connection: SshConnection) -> SshConnection:
         check_shell(connection, timeout_seconds=_STEP_SECONDS)
@@ -216,6 +217,9 @@ def _gather(
 def _make_login(
     settings: Settings, plan: LaunchPlan, facts: Facts
 ) -> Callable[[str], SshConnection]:
+    """Return what logs in to a host; mpirun starts while our ssh library is imported."""
+    from mpijob_runtime.probes.ssh import probe_ssh, read_identity
+
     user = facts.user
     check_user_entry(user)
     identity = read_identity(copy_key(facts.key, user, plan.paths), user=user.name or "")

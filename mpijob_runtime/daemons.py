@@ -1,7 +1,9 @@
 """Starts mpirun's daemons over the connections that readiness has opened.
 
-Layer: effects (sockets, threads); imports carried, hosts, probes.ssh, run_dir.
+Layer: effects (sockets, threads); imports carried, hosts, refusal, run_dir.
 """
+
+from __future__ import annotations
 
 import os
 import shlex
@@ -9,11 +11,15 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from mpijob_runtime import carried
 from mpijob_runtime.hosts import short_name
-from mpijob_runtime.probes.ssh import HostRefusal, SshChannel, SshConnection
+from mpijob_runtime.refusal import HostRefusal
 from mpijob_runtime.run_dir import at_socket
+
+if TYPE_CHECKING:
+    from mpijob_runtime.probes.ssh import SshChannel, SshConnection
 
 _LONGEST_REQUEST = 1 << 20
 _BACKLOG = 1024

@@ -25,9 +25,10 @@ from mpijob_runtime.launch import read_hosts
 from mpijob_runtime.plan import is_local
 from mpijob_runtime.private_files import allow_descriptors, make_run_dir
 from mpijob_runtime.probes.keys import find_job_key
-from mpijob_runtime.probes.ssh import HostRefusal, SshConnection, probe_ssh, read_identity
+from mpijob_runtime.probes.ssh import SshConnection, probe_ssh, read_identity
 from mpijob_runtime.probes.system import probe_user
 from mpijob_runtime.readiness import MOST_THREADS
+from mpijob_runtime.refusal import HostRefusal
 from mpijob_runtime.run_dir import choose_run_dir
 from mpijob_runtime.settings import Settings
 from mpijob_runtime.user_entry import check_user_entry

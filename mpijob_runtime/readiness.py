@@ -1,6 +1,6 @@
 """Waits until every host accepts a login: in parallel, bounded, and with a reason per host.
 
-Layer: effects (threads, clock); imports errors and probes.ssh.
+Layer: effects (threads, clock); imports errors and refusal.
 """
 
 import heapq
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from mpijob_runtime.errors import ConfigurationError, HostsNotReadyError, describe_reasons
-from mpijob_runtime.probes.ssh import HostRefusal
+from mpijob_runtime.refusal import HostRefusal
 
 MOST_THREADS = 64
 """Hosts probed at one time; 16 to 64 threads are equally fast on two cores (measured)."""

@@ -4,11 +4,14 @@ Layer: effects (threads, clock); imports bug_guard, daemons, diagnose, differenc
 output, plan, spread, supervise, watch.
 """
 
+from __future__ import annotations
+
 import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from mpijob_runtime import carried
 from mpijob_runtime.attempts import RunningAttempt
@@ -32,7 +35,6 @@ from mpijob_runtime.outcome import Outcome, count, format_ranks
 from mpijob_runtime.output import RankOutput
 from mpijob_runtime.plan import LaunchPlan
 from mpijob_runtime.preemption import Preemption
-from mpijob_runtime.probes.ssh import SshConnection
 from mpijob_runtime.rank_stdin import RankStdin
 from mpijob_runtime.records import RankRecord, parse_record
 from mpijob_runtime.settings import Settings
@@ -40,6 +42,9 @@ from mpijob_runtime.spread import Placement, choose_judgement, describe_own_rank
 from mpijob_runtime.stall import StallWatch
 from mpijob_runtime.supervise import Companion, Ending, Pipes, Supervisor
 from mpijob_runtime.watch import HostWatch, LocalStream, finish, tell_all
+
+if TYPE_CHECKING:
+    from mpijob_runtime.probes.ssh import SshConnection
 
 _AFTER_FAILURE_SECONDS = 15.0
 """How long mpirun may take to end a job of which a rank has failed; Open MPI needs about one."""

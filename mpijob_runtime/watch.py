@@ -1,8 +1,10 @@
 """The launcher's end of the hosts' agents.
 
-Layer: effects (threads, processes); imports carried, clocks, frame_reader, frames, probes.ssh,
-processes.
+Layer: effects (threads, processes); imports carried, clocks, frame_reader, frames, processes,
+refusal.
 """
+
+from __future__ import annotations
 
 import os
 import select
@@ -14,13 +16,16 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import IO, Protocol, cast
+from typing import IO, TYPE_CHECKING, Protocol, cast
 
 from mpijob_runtime import carried, frames, processes
 from mpijob_runtime.clocks import ClockOffset, measure_offset
 from mpijob_runtime.frame_reader import Frame, FrameReader, parse_object
 from mpijob_runtime.frames import FrameError
-from mpijob_runtime.probes.ssh import HostRefusal, SshConnection
+from mpijob_runtime.refusal import HostRefusal
+
+if TYPE_CHECKING:
+    from mpijob_runtime.probes.ssh import SshConnection
 
 AGENT = "/usr/local/lib/mpijob/agent"
 """Where the images have the agent."""

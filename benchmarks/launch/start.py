@@ -168,14 +168,11 @@ class Bench:
         )
 
 
-def manifest(image: str, workers: int) -> dict[str, Any]:
-    """Return the job: a launcher and a last worker that wait for our commands; JSON is YAML."""
+def manifest(image: str, workers: int, *, last_waits: bool = True) -> dict[str, Any]:
+    """Return the job: launcher and, if asked, last worker wait for our commands; JSON is YAML."""
     sleep = ["sleep", "infinity"]
-    worker = [
-        "sh",
-        "-c",
-        f"case $(hostname) in *-{workers - 1}) exec sleep infinity;; esac; exec /usr/sbin/sshd -De",
-    ]
+    last = f"case $(hostname) in *-{workers - 1}) exec sleep infinity;; esac; "
+    worker = ["sh", "-c", f"{last if last_waits else ''}exec /usr/sbin/sshd -De"]
 
     def replica(number: int, name: str, command: list[str]) -> dict[str, Any]:
         container = {"name": name, "image": image, "command": command}

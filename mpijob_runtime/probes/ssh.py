@@ -6,8 +6,8 @@ connection it ends with is kept: over it come the records of the ranks.
 ``SSHClient.connect`` is not used: it computes MD5 fingerprints, which a FIPS kernel refuses
 (paramiko#396).
 
-Layer: probe; the only importer of paramiko; imports carried, errors and
-probes.host_certificate.
+Layer: probe; the only importer of paramiko; imports carried, errors, probes.host_certificate
+and refusal. A launch imports it only once mpirun is starting.
 """
 
 import contextlib
@@ -16,11 +16,11 @@ import socket
 import sys
 import time
 from dataclasses import dataclass
-from typing import Literal
 
 from mpijob_runtime.carried import HOST_CERTIFICATE
 from mpijob_runtime.errors import ConfigurationError
 from mpijob_runtime.probes.host_certificate import NO_CERTIFICATE, find_fault
+from mpijob_runtime.refusal import HostRefusal
 
 # paramiko imports invoke for a part of its config parser that we do not use: 70 of 180 ms.
 sys.modules.setdefault("invoke", None)  # type: ignore[arg-type]
@@ -29,8 +29,6 @@ from paramiko.ssh_exception import IncompatiblePeer  # noqa: E402
 
 if sys.modules["invoke"] is None:
     del sys.modules["invoke"]
-
-Step = Literal["name", "tcp", "banner", "host key", "authentication", "session"]
 
 _KEX = ("ecdh-sha2-nistp256", "ecdh-sha2-nistp384", "ecdh-sha2-nistp521")
 _CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes256-ctr")
@@ -60,22 +58,6 @@ seconds, as a node's network may have, breaks nothing.
 """
 
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # its tracebacks are our reasons
-
-
-class HostRefusal(Exception):  # noqa: N818 - a state of a host, not an error of ours
-    """Why a host does not accept a login yet.
-
-    Attributes:
-        step: how far the probe came.
-        reason: why it stopped there.
-        lasting: whether waiting is unlikely to help: the host answers, and says no.
-    """
-
-    def __init__(self, step: Step, reason: str, *, lasting: bool = False) -> None:
-        super().__init__(f"{step}: {reason}")
-        self.step = step
-        self.reason = reason
-        self.lasting = lasting
 
 
 @dataclass(frozen=True, slots=True)

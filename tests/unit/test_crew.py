@@ -1,6 +1,7 @@
 import io
 
 import pytest
+from ranks import modules_with
 
 from mpijob_runtime.console import Console
 from mpijob_runtime.crew import (
@@ -158,3 +159,8 @@ def test_a_host_without_the_daemons_network_is_refused(name, has, words):
 def test_a_host_that_daemons_can_work_on_is_taken(environ, watch):
     """The user's word is not held against interfaces: it may be a subnet."""
     assert _check_control_network(watch, FakePlan(environ=environ)) is None
+
+
+def test_mpirun_starts_before_the_ssh_library_is_imported():
+    """That takes a third of a launch's own time, and nothing needs it before the first login."""
+    assert not {"paramiko", "cryptography"} & modules_with("mpijob_runtime.launch")

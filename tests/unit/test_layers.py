@@ -29,6 +29,7 @@ LAYERS = (
         "fact_json",
         "values",
         "bug_guard",
+        "refusal",
     },
     {"training"},
     {
@@ -136,6 +137,7 @@ PURE = {
     "plan",
     "rank_environ",
     "records",
+    "refusal",
     "settings",
     "spread",
     "ssh_files",

@@ -1,7 +1,8 @@
 import io
+import subprocess
+import sys
 
 import pytest
-from ranks import modules_with
 
 from mpijob_runtime.console import Console
 from mpijob_runtime.crew import (
@@ -163,4 +164,9 @@ def test_a_host_that_daemons_can_work_on_is_taken(environ, watch):
 
 def test_mpirun_starts_before_the_ssh_library_is_imported():
     """That takes a third of a launch's own time, and nothing needs it before the first login."""
-    assert not {"paramiko", "cryptography"} & modules_with("mpijob_runtime.launch")
+    script = "import sys, mpijob_runtime.launch; print(*sys.modules)"
+    answer = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    loaded = set(answer.stdout.split())
+    assert not {"paramiko", "cryptography"} & loaded

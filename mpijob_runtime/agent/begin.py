@@ -25,8 +25,8 @@ def main() -> None:
     heard_at = time.time()
     attempt, grace = hello["attempt"], float(hello["grace_seconds"])
     run_dir = choose_run_dir(os.environ.get(carried.RUN_DIR))
-    _allow_descriptors()
     machine = {**describe_machine(), **_describe_places(hello.get("directory", ""))}
+    _allow_descriptors()  # only now: the ranks' limits are not ours
     answer: dict[str, object] = {
         "event": "hello",
         "host": os.uname().nodename,

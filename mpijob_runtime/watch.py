@@ -62,7 +62,7 @@ class LocalStream:
 
     def __init__(self, attempt: str, run_dir: str, environ: Mapping[str, str]) -> None:
         argv = (AGENT,) if os.access(AGENT, os.X_OK) else _AGENT_HERE
-        names = ("PATH", "LD_LIBRARY_PATH")
+        names = ("PATH", "LD_LIBRARY_PATH", "TMPDIR")
         passed = {name: environ[name] for name in names if name in environ}
         told = {carried.RUN_DIR: run_dir, carried.ATTEMPT: attempt}
         self._attempt = attempt

@@ -12,6 +12,7 @@ import time
 from mpijob_runtime import carried, frames, processes
 from mpijob_runtime.agent.fence import fence
 from mpijob_runtime.agent.serve import FLUSH_SECONDS, Agent
+from mpijob_runtime.agent.sessions import keep_session_directories
 from mpijob_runtime.agent.streams import Outgoing
 from mpijob_runtime.machine import describe_machine
 from mpijob_runtime.run_dir import choose_run_dir, takes_files
@@ -27,11 +28,13 @@ def main() -> None:
     run_dir = choose_run_dir(os.environ.get(carried.RUN_DIR))
     machine = {**describe_machine(), **_describe_places(hello.get("directory", ""))}
     _allow_descriptors()  # only now: the ranks' limits are not ours
+    temporary = os.environ.get("TMPDIR") or "/tmp"  # noqa: S108 - POSIX's default
+    keep_session_directories((temporary, "/dev/shm"))  # noqa: S108 - where /tmp is of no use
     answer: dict[str, object] = {
         "event": "hello",
         "host": os.uname().nodename,
         "boot_id": processes.read_text("/proc/sys/kernel/random/boot_id"),
-        "tmp": takes_files(os.environ.get("TMPDIR") or "/tmp"),  # noqa: S108 - POSIX's default
+        "tmp": takes_files(temporary),
         "daemons": [name for name in ("orted", "prted") if _is_here(name)],
         "machine": machine,
     }

@@ -18,6 +18,9 @@ OPTIONS = (
         "`-bind-to none -map-by slot -x … -mca pml ob1 -mca btl ^openib`",
         f"{_OPERATOR}: TensorFlow benchmarks, Horovod",
         f"mpirun {_SINGLE_DASHES} python -c 'import os; print(os.uname().nodename)'",
+        ends={"5.0": 64},
+        next_step="next: write --bind-to none for -bind-to none; write --map-by slot for -map-by slot",
+        remark="says the spelling of 5.0",
     ),
     Row(
         "double-dashes",

@@ -21,9 +21,10 @@ class Row:
         does: what it does, for the table.
         source: who does it.
         script: for bash, in the launcher of a job of two workers with one slot each.
-        says: patterns that its output must have.
+        says: patterns that its output must have where it succeeds.
         never: patterns that its output must not have.
         ends: Open MPI generation -> exit code, where that is not 0.
+        next_step: a pattern of what is said where that is not 0.
         remark: what the table adds to that code.
     """
 
@@ -34,6 +35,7 @@ class Row:
     says: tuple[str, ...] = BOTH_WORKERS
     never: tuple[str, ...] = ()
     ends: Mapping[str, int] = field(default_factory=dict)
+    next_step: str = ""
     remark: str = ""
 
     def expected(self, open_mpi: str) -> int:
@@ -59,7 +61,8 @@ def judge(row: Row, open_mpi: str, code: int | None, output: str) -> Verdict:
     elif code != wanted:
         wrong = f"exit code {code}, wanted {wanted}"
     else:
-        lacking = [it for it in row.says if not re.search(it, output, re.MULTILINE)]
+        says = (row.next_step,) if wanted else row.says
+        lacking = [it for it in says if not re.search(it, output, re.MULTILINE)]
         found = [it for it in row.never if re.search(it, output, re.MULTILINE)]
         wrong = "; ".join([*(f"lacks {it!r}" for it in lacking), *(f"has {it!r}" for it in found)])
     return Verdict(row, open_mpi, code, wrong)

@@ -5,14 +5,22 @@ from field.__main__ import format_markdown
 from field.catalogue import ROWS
 from field.rows import Row, judge
 
-ROW = Row("row", "does it", "somebody", "true", says=("^one$",), never=("two",), ends={"5.0": 64})
+ROW = Row(
+    *("row", "does it", "somebody", "true"),
+    says=("^one$",),
+    never=("two",),
+    ends={"5.0": 64},
+    next_step="^next$",
+    remark="refused",
+)
 
 
 @pytest.mark.parametrize(
     ("open_mpi", "code", "output", "wrong"),
     [
         ("4.1", 0, "one\n", ""),
-        ("5.0", 64, "one\n", ""),
+        ("5.0", 64, "next\n", ""),
+        ("5.0", 64, "one\n", "lacks '^next$'"),
         ("5.0", 0, "one\n", "exit code 0, wanted 64"),
         ("4.1", 0, "one two", "lacks '^one$'; has 'two'"),
         ("4.1", None, "one\n", "did not run"),
@@ -32,6 +40,6 @@ def test_rows_have_names_of_their_own():
 
 def test_the_table_says_what_came_of_each_generation():
     """One line a row; a version that was not tried is told as such."""
-    table = format_markdown([judge(ROW, "4.1", 0, "one"), judge(ROW, "5.0", 64, "one")])
-    assert "| does it | somebody | right | 64: " in table
+    table = format_markdown([judge(ROW, "4.1", 0, "one"), judge(ROW, "5.0", 64, "next")])
+    assert "| does it | somebody | right | 64: refused |" in table
     assert "not tried" in format_markdown([judge(ROW, "4.1", 0, "one")])

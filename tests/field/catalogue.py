@@ -19,7 +19,7 @@ OPTIONS = (
         f"{_OPERATOR}: TensorFlow benchmarks, Horovod",
         f"mpirun {_SINGLE_DASHES} python -c 'import os; print(os.uname().nodename)'",
         ends={"5.0": 64},
-        next_step="next: write --bind-to none for -bind-to none; write --map-by slot for -map-by slot",
+        next_step="next: write --bind-to none for -bind-to none; write --map-by slot",
         remark="says the spelling of 5.0",
     ),
     Row(

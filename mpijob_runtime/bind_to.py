@@ -116,6 +116,10 @@ def share_nodes(
     if ranks < 2 or ranks > cpus:  # noqa: PLR2004
         few = f"{count(ranks, 'rank')} on {count(cpus, 'processor')}: any may be needed"
         return NodeShares((None,) * ranks, few)
+    total = sum(map(len, nodes))
+    if cpus < total:
+        others = f"{count(cpus, 'processor')} of {total} by a quota: others use them as well"
+        return NodeShares((None,) * ranks, others)
     wanted = threads or cpus // ranks
     held = _holders(nodes, ranks, wanted)
     for node, number in zip(nodes, held, strict=True):

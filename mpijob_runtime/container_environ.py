@@ -53,6 +53,7 @@ def without_added_places(session: Mapping[str, str]) -> dict[str, str]:
         value = given = environ.get(name, "")
         while value.startswith(added):
             value = value[len(added) :]
+        value = "" if value == added[:-1] else value
         if value:
             environ[name] = value
         elif given:

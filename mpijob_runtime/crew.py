@@ -99,7 +99,12 @@ def join_here(start: Start) -> HostWatch:
     plan = start.plan
     began = time.monotonic()
     here = start.facts.system.hostname
-    stream = LocalStream(start.attempt.id, plan.paths.run_dir, start.settings.environ)
+    try:
+        stream = LocalStream(start.attempt.id, plan.paths.run_dir, start.settings.environ)
+    except OSError as error:
+        message = f"{here}: cannot start the launcher's own agent: {error.strerror}"
+        remedy = "raise the pod's limits of processes and memory, or start fewer jobs in it"
+        raise ConfigurationError(message, remedy=remedy) from error
     watch = HostWatch(plan.aliases.get(here, here), stream, None)
     try:
         _greet(watch, start, at_least_seconds=start.settings.timeout_seconds)

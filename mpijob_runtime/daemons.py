@@ -68,7 +68,7 @@ class DaemonStarter:
     @property
     def ended(self) -> dict[str, int]:
         """Host -> exit code of its daemon, 128 + n for a signal, as far as they have ended."""
-        codes = {host: daemon.code_so_far for host, daemon in self._daemons.items()}
+        codes = {host: daemon.code_so_far for host, daemon in dict(self._daemons).items()}
         return {host: code for host, code in codes.items() if code is not None}
 
     def add(self, connection: SshConnection, *, tmp: bool = True) -> None:
@@ -139,7 +139,7 @@ class DaemonStarter:
         """Return the connection to a host once it is ready, or None if all is over."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or host in self._connections)
-            return self._connections.get(host)
+            return None if self._closed else self._connections.get(host)
 
     def _run(self, caller: socket.socket, connection: SshConnection, command: str) -> None:
         """Pass on what the daemon says, and at last its exit code."""

@@ -73,7 +73,7 @@ def _verdict(seen: Observation, failure: FirstFailure | None) -> tuple[Result, i
     stopped = _stopped(seen.stop) if seen.stop is not None else None
     if stopped is not None:
         return stopped
-    by_open_mpi = how_open_mpi_ended(seen, with_victims=_is_victim(failure))
+    by_open_mpi = how_open_mpi_ended(seen, with_victims=_is_victim(seen, failure))
     if by_open_mpi is not None:
         return by_open_mpi
     slow = seen.stop is not None and seen.stop.kind == "slow end"
@@ -82,10 +82,14 @@ def _verdict(seen: Observation, failure: FirstFailure | None) -> tuple[Result, i
     return _failed(seen, failure)
 
 
-def _is_victim(failure: FirstFailure | None) -> bool:
+def _is_victim(seen: Observation, failure: FirstFailure | None) -> bool:
     """Tell whether a rank may have been ended because mpirun was: by a signal, or with a host."""
-    return failure is None or (
-        failure.exit_code is None and (failure.signal is None or failure.signal in ENDING_SIGNALS)
+    if failure is None:
+        return True
+    if any(record.oom_kills for record in seen.records if record.rank == failure.rank):
+        return False
+    return failure.exit_code is None and (
+        failure.signal is None or failure.signal in ENDING_SIGNALS
     )
 
 
@@ -222,8 +226,8 @@ def _who_left_first(
 
 def _lost(seen: Observation) -> list[str]:
     """Return the hosts that were lost before their ranks were known to have ended."""
-    if seen.mpirun_code:
-        return list(seen.lost_hosts)
+    if seen.mpirun_code:  # the launcher's own host, outside of the plan, has no rank to lose
+        return [host for host in seen.lost_hosts if host in seen.hosts]
     unfinished = _unfinished(seen)
     return [host for host in seen.lost_hosts if unfinished & set(seen.hosts.get(host, ()))]
 

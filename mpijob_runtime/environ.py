@@ -23,6 +23,7 @@ _ORTE = 4
 _RADIX = 64
 _CONCURRENT = 128
 _PRRTE_CONCURRENT = "PRTE_MCA_plm_ssh_num_concurrent"
+_PRRTE_ATTACHED = "PRTE_MCA_prte_leave_session_attached"
 
 GAPS = (
     *("NCCL_*", "UCX_*", "FI_*", "GLOO_*", "TORCH_*", "HOROVOD_*", "OMP_*", "MKL_*"),
@@ -192,10 +193,15 @@ def _for_many_hosts(settings: Settings, hosts: Hostfile, *, major: int) -> dict[
     concurrent = "OMPI_MCA_plm_rsh_num_concurrent" if major == _ORTE else _PRRTE_CONCURRENT
     radix = "OMPI_MCA_routed_radix" if major == _ORTE else "PRTE_MCA_routed_radix"
     number = f"{len(hosts.hosts)} hosts"
-    rows = (
+    rows = [
         (concurrent, str(_CONCURRENT), f"{number}: daemons that mpirun starts at a time"),
         (radix, str(_RADIX), f"{number}: daemons pass messages on in a tree of this radix"),
-    )
+    ]
+    if major != _ORTE:
+        why = (
+            f"{number}: attached daemons are no more than mpirun starts at a time, by its own rule"
+        )
+        rows.append((_PRRTE_ATTACHED, "0", why))
     return {
         name: Variable(value, "default", why)
         for name, value, why in rows

@@ -39,7 +39,7 @@ def names_in(hosts_text: str, hostname: str) -> Iterator[str]:
     for line in hosts_text.splitlines():
         address, *names = line.partition("#")[0].split() or [""]
         if hostname in names:
-            yield from names
+            yield from (name for name in names if not name.startswith("localhost"))
             if not address.startswith("127.") and address != "::1":
                 yield address
 

@@ -198,4 +198,5 @@ class _EndingSignals:
 
     def _leave(self, number: int, _frame: FrameType | None) -> None:
         if not self._ignored:
+            self._ignored = True  # the first one ends it; a second must not cut its end short
             raise EndedBySignalError(signal.Signals(number))

@@ -146,7 +146,7 @@ def _asked(
             for directive in ",".join(option.values).split(","):
                 kind = {"tag": _TAG, "timestamp": _TIME}.get(directive.lower(), _OTHER)
                 yield kind, f"--output {directive}"
-        elif option.name in _PARAMETERS:
+        elif option.name in _PARAMETERS and major == 4:  # noqa: PLR2004 - 5.0 has none of them
             name, value = (*option.values, "", "")[:2]
             kind = _VARIABLES.get(name, "")
             if kind and _is_on(kind, value):

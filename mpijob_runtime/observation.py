@@ -10,6 +10,9 @@ from typing import Literal
 
 from mpijob_runtime.records import RankRecord
 
+OUTSIDE = "outside of the plan"
+"""What a proof that could not be had says where mpirun was told to use other hosts."""
+
 StopKind = Literal[
     "misplaced", "missing program", "lost host", "host ending", "hung", "stalled", "slow end", "bug"
 ]

@@ -19,7 +19,7 @@ from mpijob_runtime.mpirun_words import (
     own_code,
     time_limit,
 )
-from mpijob_runtime.observation import Observation
+from mpijob_runtime.observation import OUTSIDE, Observation
 from mpijob_runtime.outcome import TRY_AGAIN_CODE, Result, count, describe_exit
 
 Verdict = tuple[Result, int, str]
@@ -117,9 +117,9 @@ def _no_daemon(seen: Observation) -> MpirunFailure | None:
             reason = f"Open MPI's daemon on {short_name(host)} ended with {code} before any rank"
             remedy = "leave out what changes how daemons start (--prefix, --launch-agent, plm_…)"
             return MpirunFailure(CONFIGURATION_CODE, reason, remedy)
-    outside = seen.proof or ""
-    if seen.mpirun_code == _NO_ANSWER_CODE and "outside of the plan" in outside:
-        reason = f"mpirun could not start its daemon: {outside.removeprefix('unproved: ')}"
+    if seen.mpirun_code == _NO_ANSWER_CODE and _went_outside(seen):
+        outside = (seen.proof or "").removeprefix("unproved: ")
+        reason = f"mpirun could not start its daemon: {outside}"
         return MpirunFailure(CONFIGURATION_CODE, reason, "name hosts of the job, or leave -H out")
     return None
 
@@ -156,12 +156,18 @@ def _host_of_lost_daemon(seen: Observation) -> str | None:
 
 
 def _none_started(seen: Observation) -> bool:
+    if _went_outside(seen) and seen.mpirun_code != _NO_ANSWER_CODE:
+        return False  # ranks there leave no records
     return bool(seen.mpirun_code) and not seen.ranks_started and seen.stop is None
+
+
+def _went_outside(seen: Observation) -> bool:
+    return OUTSIDE in (seen.proof or "")
 
 
 def program_is_missing(seen: Observation) -> bool:
     """Tell a missing program by mpirun's code, where no rank has started."""
-    if not seen.recorded or any(seen.hosts.values()):
+    if not seen.recorded or _went_outside(seen) or any(seen.hosts.values()):
         return False
     ours = seen.world_size is not None
     return seen.mpirun_code in _NO_PROGRAM_CODES or (

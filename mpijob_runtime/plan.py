@@ -18,12 +18,14 @@ from mpijob_runtime.facts import Facts, MpiFacts
 from mpijob_runtime.hosts import Host, Hostfile, format_hostfile, short_name
 from mpijob_runtime.masking import shown_value
 from mpijob_runtime.mpirun import select_mpi
+from mpijob_runtime.mpirun_line import read_options
 from mpijob_runtime.mpirun_output import OutputPlan, plan_output
 from mpijob_runtime.rank_environ import RankVariable, show_rank_environ
 from mpijob_runtime.settings import Settings
 from mpijob_runtime.ssh_files import format_ssh_config
 
 _WRAPPER_VARIABLES = ("OMPI_MCA_orte_fork_agent", "PRTE_MCA_odls_base_exec_agent")
+_WRAPPER_PARAMETERS = frozenset({"orte_fork_agent", "odls_base_exec_agent"})
 _MARK_LETTERS = 8
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1"})
 
@@ -178,20 +180,23 @@ def plan_launch(
         ),
         paths=paths,
         output=output,
-        unproved=_unproved(facts, environ, argv),
+        unproved=_unproved(facts, environ, program if verbatim else (), major=mpi.major),
         rank_environ=show_rank_environ(settings.environ, settings.forwarded, of_mpirun=environ),
         binding=binding,
     )
 
 
-def _unproved(facts: Facts, environ: Mapping[str, Variable], argv: Sequence[str]) -> str | None:
+def _unproved(
+    facts: Facts, environ: Mapping[str, Variable], arguments: Sequence[str], *, major: int
+) -> str | None:
     """Return why ranks will have no wrapper of ours."""
     if facts.rank_wrapper is None:
         return "unproved: MPIJOB_RANK_WRAPPER names no executable to put around the ranks"
     own = [name for name in _WRAPPER_VARIABLES if name in environ]
     if any(environ[name].source == "user" for name in own):
         return f"unproved: {own[0]} was set by the user"
-    named = [word for word in argv if word.endswith(("orte_fork_agent", "odls_base_exec_agent"))]
+    parameters = (option.values[:1] for option in read_options(arguments, major=major))
+    named = [name for (name,) in filter(None, parameters) if name in _WRAPPER_PARAMETERS]
     return f"unproved: {named[0]} is on mpirun's command line" if named else None
 
 

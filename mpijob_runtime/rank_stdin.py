@@ -9,6 +9,7 @@ Layer: effects (descriptors, threads); imports carried.
 
 import os
 import secrets
+import signal
 import threading
 
 from mpijob_runtime import carried
@@ -48,6 +49,11 @@ class RankStdin:
             self.told = f"end-of-stdin-{secrets.token_hex(16)}"
             self.descriptor, self._target = os.pipe2(os.O_DIRECT | os.O_CLOEXEC)
 
+    def forgo_end(self) -> None:
+        """Send no mark: a rank without our wrapper would take it for its input."""
+        if self.descriptor is not None:
+            self.told = ""
+
     def start(self) -> None:
         """Pass stdin on, once all ranks are there: 5.0 drops what comes before (measured)."""
         if self._target is not None and self.told is not None:
@@ -65,6 +71,8 @@ def has_none(descriptor: int) -> bool:
 
 
 def _copy(source: int, target: int, mark: bytes) -> None:
+    # a job in the background of a terminal reads nothing from it, and goes on
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTIN})
     try:
         while data := os.read(source, _PACKET_BYTES):
             os.write(target, data)

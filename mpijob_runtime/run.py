@@ -30,7 +30,7 @@ from mpijob_runtime.lists import format_list
 from mpijob_runtime.mpirun_errors import MpirunErrors
 from mpijob_runtime.mpirun_output import OutputPlan
 from mpijob_runtime.nccl_watch import NcclWatch
-from mpijob_runtime.observation import Observation, Stop, StopKind
+from mpijob_runtime.observation import OUTSIDE, Observation, Stop, StopKind
 from mpijob_runtime.outcome import Outcome, count, format_ranks
 from mpijob_runtime.output import RankOutput
 from mpijob_runtime.plan import LaunchPlan
@@ -105,8 +105,9 @@ class Run(Companion):
         self._guard = BugGuard(self._note_bug)
         planned = {h.name: h.slots for h in plan.hosts.hosts}
         verbatim = None if plan.world_size is not None else plan.argv[1:]
-        judgement = choose_judgement(settings.environ, verbatim)
-        self._keeps_going = keeps_going(verbatim or (), settings.environ, major=plan.mpi.major)
+        major = plan.mpi.major
+        judgement = choose_judgement(settings.environ, verbatim, major=major)
+        self._keeps_going = keeps_going(verbatim or (), settings.environ, major=major)
         self._placement = Placement(planned, aliases=plan.aliases, judgement=judgement)
         self._output = _open_output(plan.output, settings.log_dir, attempt.id, console)
         self._preemption = Preemption(self._watches, settings.grace_seconds, console)
@@ -114,7 +115,7 @@ class Run(Companion):
         self._nccl = NcclWatch(self._watches, console)
         self._gate = Gate(console, on_open=self._on_open, binding=plan.binding)
         self._errors = MpirunErrors()
-        self._stdin = RankStdin(major=plan.mpi.major, wrapped=plan.recorded)
+        self._stdin = RankStdin(major=major, wrapped=plan.recorded)
         self._supervisor = self._make_supervisor(self._errors.descriptor)
         self._daemons = DaemonStarter(
             plan.remote,
@@ -248,8 +249,8 @@ class Run(Companion):
         plan = self._plan
         if plan.hostname in self._placement.planned or plan.aliases:
             return ""
-        hosts = self._placement.hosts
-        return describe_own_ranks(hosts, plan.hostname, plan.argv[1:], verb=verb)
+        given = (self._placement.hosts, plan.hostname, plan.argv[1:])
+        return describe_own_ranks(*given, major=plan.mpi.major, verb=verb)
 
     def _failed_ranks(self) -> list[int]:
         return [record.rank for record in self._seen.records if record.failed]
@@ -377,8 +378,9 @@ class Run(Companion):
         """A host that is not of the plan: nothing there waits for us or tells us anything."""
         with self._lock:
             if self._seen.proof is None:
-                self._seen.proof = f"unproved: mpirun was told to use {host}, outside of the plan"
+                self._seen.proof = f"unproved: mpirun was told to use {host}, {OUTSIDE}"
                 self._console.warning(f"where the ranks are is {self._seen.proof}")
+            self._stdin.forgo_end()
             self._gate.open()
 
     def _on_host_ending(self, host: str) -> None:

@@ -1,12 +1,13 @@
 """Where the ranks are, against where the plan put them.
 
-Layer: pure; imports hosts, outcome for words, records.
+Layer: pure; imports hosts, mpirun_line, outcome for words, records.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from mpijob_runtime.hosts import short_name
+from mpijob_runtime.mpirun_line import read_options
 from mpijob_runtime.outcome import count, format_ranks
 from mpijob_runtime.records import RankRecord
 
@@ -14,8 +15,8 @@ Judgement = Literal["slots", "hosts", "none"]
 """What a rank's place is held against: slots of its host, hosts of the plan, or nothing."""
 
 _OWN_PLACEMENT = frozenset(
-    {"H", "host", "hostfile", "machinefile", "add-host", "add-hostfile", "default-hostfile"}
-    | {"rf", "rankfile", "map-by", "rank-by", "app", "tune", "bynode", "npersocket"}
+    {"H", "host", "hostfile", "machinefile", "default-hostfile", "rf", "rankfile", "map-by"}
+    | {"rank-by", "app", "tune", "am", "bynode", "npersocket"}
 )
 _NAMING_HOSTS = frozenset({"H", "host", "hostfile", "machinefile", "default-hostfile"})
 _LONGEST_OPTION = 60
@@ -23,20 +24,21 @@ _MAPPING_VARIABLES = ("OMPI_MCA_rmaps_", "PRTE_MCA_rmaps_", "OMPI_MCA_orte_rankf
 
 
 def choose_judgement(
-    environ: Mapping[str, str], mpirun_arguments: Sequence[str] | None
+    environ: Mapping[str, str], mpirun_arguments: Sequence[str] | None, *, major: int
 ) -> Judgement:
     """Return what can be held against a rank's place.
 
     Args:
         environ: a user's own mapping variables make the number of ranks a host gets their choice.
-        mpirun_arguments: a user's whole mpirun line, or None where ``launch`` wrote it. It is
-            not parsed: a word that looks like a flag for placement leaves the choice alone.
+        mpirun_arguments: a user's whole mpirun line, or None where ``launch`` wrote it. Options
+            for placement, before a program, leave the choice to the user.
+        major: the generation of Open MPI.
     """
     if mpirun_arguments is None:
         own = any(name.startswith(_MAPPING_VARIABLES) for name in environ)
         return "hosts" if own else "slots"
-    words = (w.lstrip("-").partition("=")[0] for w in mpirun_arguments if w.startswith("-"))
-    return "none" if any(word in _OWN_PLACEMENT for word in words) else "hosts"
+    options = read_options(mpirun_arguments, major=major)
+    return "none" if any(option.name in _OWN_PLACEMENT for option in options) else "hosts"
 
 
 def describe_own_ranks(
@@ -44,6 +46,7 @@ def describe_own_ranks(
     hostname: str,
     mpirun_arguments: Sequence[str],
     *,
+    major: int,
     verb: str,
 ) -> str:
     """Return that ranks are on the launcher itself, and which of mpirun's options put them there.
@@ -52,22 +55,16 @@ def describe_own_ranks(
         hosts: host -> its ranks, those of hosts outside of the plan included.
         hostname: how the launcher calls itself; it is not of the plan.
         mpirun_arguments: a user's whole mpirun line.
+        major: the generation of Open MPI.
         verb: what the ranks do or did.
     """
     ranks = len(hosts.get(hostname, ()))
     if not ranks:
         return ""
-    option = next(_placing_options(mpirun_arguments), "")
-    asked = f"as {option} asks" if option else "as mpirun was told"
+    options = read_options(mpirun_arguments, major=major)
+    naming = next((str(option) for option in options if option.name in _NAMING_HOSTS), "")
+    asked = f"as {naming[:_LONGEST_OPTION]} asks" if naming else "as mpirun was told"
     return f"{count(ranks, 'rank')} {verb} on the launcher itself, {asked}"
-
-
-def _placing_options(arguments: Sequence[str]) -> Iterator[str]:
-    """Yield the options that name hosts, each with its value."""
-    for word, after in zip(arguments, [*arguments[1:], ""], strict=True):
-        name, equals, _ = word.lstrip("-").partition("=")
-        if word.startswith("-") and name in _NAMING_HOSTS:
-            yield word if equals else f"{word} {after}"[:_LONGEST_OPTION]
 
 
 class Placement:

@@ -100,6 +100,8 @@ class LocalStream:
             OSError: if it is gone, or takes nothing.
         """
         rest = memoryview(data)
+        if self._writing.closed:
+            raise BrokenPipeError
         while rest:
             if self._hung or not _ready(self._writing, select.POLLOUT, _TAKE_SECONDS):
                 self._hung = True

@@ -261,11 +261,12 @@ def ssh_arguments(data):
 def mpirun_arguments(data):
     """Read mpirun's arguments for what they ask of us, and for what is wrong with them."""
     words = os.fsdecode(data).split("\0")
-    assert choose_judgement(dict.fromkeys(words, ""), words) in ("none", "hosts", "slots")
     settings = Settings.from_environ({}, output="plain")
     for major in (4, 5):
         assert sum(1 + len(o.values) for o in read_options(words, major=major)) <= 2 * len(words)
         plan_output(settings, words, major=major)
+        judgement = choose_judgement(dict.fromkeys(words, ""), words, major=major)
+        assert judgement in ("none", "hosts", "slots")
         assert keeps_going(words, dict.fromkeys(words, "0"), major=major) in (True, False)
         why = explain_failure(213, words[0], words, major=major)
         assert why is None or why.exit_code in (64, 78)

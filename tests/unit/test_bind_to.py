@@ -77,7 +77,7 @@ NODES = (LOW, HIGH)
         (NODES, 16, 2, 5, [1, 1], "5 threads a rank"),
         (NODES, 16, 3, None, None, "2 times 5 threads would not fit on NUMA node 0-7"),
         (NODES, 16, 3, 4, [2, 1], "4 threads a rank: 2 on 0-7, 1 on 8-15"),
-        (NODES, 4, 4, None, [2, 2], "1 thread a rank"),
+        (NODES, 4, 4, None, None, "4 processors of 16 by a quota: others use them as well"),
         (NODES, 2, 4, None, None, "4 ranks on 2 processors"),
         ((LOW, HIGH[:2]), 10, 5, None, [4, 1], "2 threads a rank: 4 on 0-7, 1 on 8-9"),
     ],

@@ -3,7 +3,7 @@ import signal
 import pytest
 
 from mpijob_runtime.diagnose import diagnose
-from mpijob_runtime.observation import Observation, Stop
+from mpijob_runtime.observation import OUTSIDE, Observation, Stop
 
 HOSTS = {f"w{number}.job.svc": [number] for number in range(4)}
 
@@ -255,9 +255,9 @@ def test_a_success_on_the_launcher_itself_is_called_that(hosts, reason, observe,
 def test_many_lost_hosts_do_not_fill_the_log(observe):
     """A switch that fails takes a hundred hosts: the first are named, the others counted."""
     lost = [f"w{number}.job.svc" for number in range(100)]
-    cause = diagnose(
-        observe(code=1, stop=Stop("lost host", lost[0]), lost_hosts=lost)
-    ).first_failure.cause
+    stop, hosts = Stop("lost host", lost[0]), dict.fromkeys(lost, ())
+    seen = observe(code=1, stop=stop, lost_hosts=lost, hosts=hosts)
+    cause = diagnose(seen).first_failure.cause
     assert "; w1, w2, w3, w4, w5, w6, w7, w8 … and 91 more as well" in cause
 
 
@@ -503,6 +503,23 @@ def test_a_daemons_own_end_is_named_as_that(ended, code, words, observe, make_re
     seen = observe(*exits, code=1, mpirun_said=LOST_DAEMON, daemons_ended=daemons)
     found = diagnose(seen)
     assert (found.exit_code, found.reason) == (code, words)
+
+
+def test_a_rank_killed_for_memory_is_not_hidden_by_its_daemons_end(observe, make_record):
+    """The memory limit is the cause, whoever else goes with it."""
+    exits = [make_record("exit", 1, at=5.0, signal=KILL, oom_kills=1)]
+    daemons = {"w1.job.svc": 137}
+    found = diagnose(observe(*exits, code=1, mpirun_said=LOST_DAEMON, daemons_ended=daemons))
+    assert "killed for memory" in found.reason
+
+
+@pytest.mark.parametrize(("code", "shown"), [(3, 3), (134, 1)])
+def test_ranks_outside_of_the_plan_have_run_though_nobody_saw_them(code, shown, observe):
+    """They leave no records: mpirun's own code is all there is, and it is a failure."""
+    proof = f"unproved: mpirun was told to use elsewhere, {OUTSIDE}"
+    nobody = {"hosts": {"w0.job.svc": []}, "records": ()}
+    found = diagnose(observe(code=code, proof=proof, mpirun_said="", **nobody))
+    assert (found.outcome, found.exit_code) == ("failed", shown)
 
 
 def test_a_host_that_is_lost_is_no_crash_of_its_daemon(observe):

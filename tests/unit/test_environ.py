@@ -239,3 +239,14 @@ def test_mpirun_binds_as_the_flag_says_and_else_nothing(major, policy, value, so
     variables = assemble(major=major, binding=Binding(policy, at_gate=False))
     assert variables[names[major]].value == value
     assert variables[names[major]].source == source
+
+
+@pytest.mark.parametrize(("number", "attached"), [(64, "1"), (65, "0"), (200, "0")])
+def test_daemons_of_open_mpi_5_are_attached_only_where_it_starts_all_at_a_time(
+    number, attached, make_settings, make_facts
+):
+    """PRRTE refuses to start attached daemons if there are more than it starts at a time."""
+    hosts = Hostfile(tuple(Host(f"w{index}.job", 1) for index in range(number)), "test")
+    given = (make_settings({}), make_facts(), hosts, OutputPlan("plain"))
+    found = assemble_environ(*given, major=5, paths=PATHS, binding=Binding())
+    assert found["PRTE_MCA_prte_leave_session_attached"].value == attached

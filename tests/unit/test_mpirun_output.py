@@ -58,6 +58,7 @@ def test_everything_else_leaves_the_output_to_mpirun(line, major, environ):
         ("a", 5, {"OMPI_MCA_orte_tag_output": "1"}),
         ("a", 4, {"OMPI_MCA_orte_tag_output": "0"}),
         ("-x A a", 5, {}),
+        ("--mca orte_output_filename /tmp/o a", 5, {}),
     ],
 )
 def test_who_asks_for_nothing_gets_plain_lines(line, major, environ):

@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -63,6 +65,52 @@ def test_mpirun_5_gets_stdin_in_small_pieces_and_then_the_mark(tmp_path):
         pieces = read_all(stdin.descriptor)
     assert max(map(len, pieces)) <= 2048
     assert b"".join(pieces) == data + stdin.told.encode()
+
+
+def test_a_rank_outside_of_the_plan_gets_no_mark(tmp_path):
+    """Nobody there would know it: it would be taken for input."""
+    (tmp_path / "data").write_bytes(b"input")
+    with (tmp_path / "data").open("rb") as file:
+        stdin = RankStdin(major=5, wrapped=True, source=file.fileno())
+        stdin.forgo_end()
+        stdin.start()
+        assert b"".join(read_all(stdin.descriptor)) == b"input"
+
+
+_IN_THE_BACKGROUND = """
+import os, pty, sys, time
+child, terminal = pty.fork()
+if child == 0:
+    import signal
+    from mpijob_runtime.rank_stdin import RankStdin
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    foreground = os.fork()
+    if foreground == 0:
+        os.setpgid(0, 0)
+        time.sleep(30)
+        os._exit(0)
+    time.sleep(0.2)
+    os.tcsetpgrp(0, foreground)
+    RankStdin(major=5, wrapped=True).start()
+    time.sleep(0.5)
+    os.kill(foreground, signal.SIGKILL)
+    os._exit(7)
+deadline = time.monotonic() + 10
+while time.monotonic() < deadline:
+    ended, status = os.waitpid(child, os.WNOHANG | os.WUNTRACED)
+    if ended:
+        break
+    time.sleep(0.05)
+print("stopped" if os.WIFSTOPPED(status) else os.waitstatus_to_exitcode(status))
+os.kill(child, 9) if os.WIFSTOPPED(status) else None
+"""
+
+
+def test_a_job_in_the_background_of_a_terminal_is_not_stopped():
+    """``mpirun … &`` in a shell: who reads the terminal's input there is stopped by SIGTTIN."""
+    argv = (sys.executable, "-c", _IN_THE_BACKGROUND)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
+    assert done.stdout == "7\n", done.stderr
 
 
 def test_without_stdin_ranks_are_told_so():

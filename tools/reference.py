@@ -14,16 +14,19 @@ from mpijob_runtime.settings import VARIABLES
 
 EXIT_CODES = (
     ("0", "the program succeeded, and the ranks' records agree", "no"),
-    ("64", "flags, or `-n` beyond the slots", "no"),
+    ("1", "Open MPI did not start a rank, for a reason of its own", "no"),
+    ("64", "flags or settings, mpirun's own included; more ranks than slots", "no"),
     ("65", "the hostfile or manifest is wrong", "no"),
     ("69", "hosts did not accept a login in time", "yes"),
     ("70", "a bug of ours", "no"),
     ("75", "preempted, or a host was lost", "yes"),
     ("76", "the ranks are not where the plan put them", "no"),
-    ("78", "keys, user, privileges or no mpirun", "no"),
+    ("78", "keys, user, privileges, no mpirun, another MPI; Open MPI's daemon cannot start", "no"),
+    ("110", "the limit of mpirun's own `--timeout`", "no"),
     ("127", "the program does not exist", "no"),
     ("130", "interrupted", "no"),
     ("128 + n", "a rank ended by signal n (137: killed, often for memory)", "it depends"),
+    ("128 + n", "Open MPI's daemon on a host crashed by signal n, which is said", "no"),
     ("any other", "a rank's own code, passed through", "it depends"),
 )
 

@@ -79,10 +79,12 @@ def test_what_cannot_be_is_a_word_and_64(line, words, inside):
 
 
 def test_switched_off_it_is_horovods_own(inside):
-    """MPIJOB_SHIM=off runs the launcher that horovod brings, with its prefix of lines."""
+    """MPIJOB_SHIM=off runs the launcher that horovod brings, with its prefix of lines, and says so."""
     off = (LAUNCHER, "--env=MPIJOB_SHIM=off")
     done = inside("horovodrun", "-np", "2", "echo", "hello", options=off)
 
     assert done.exit_code == 0, done.stderr
     assert done.stdout.count("<stdout>:") == 2
-    assert "mpijob:" not in done.stderr
+    said = [line for line in done.stderr.splitlines() if "mpijob:" in line]
+    assert all("MPIJOB_SHIM=off" in line for line in said), done.stderr
+    assert "horovodrun is the plain one" in said[0]

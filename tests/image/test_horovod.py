@@ -79,7 +79,7 @@ def test_what_cannot_be_is_a_word_and_64(line, words, inside):
 
 
 def test_switched_off_it_is_horovods_own(inside):
-    """MPIJOB_SHIM=off runs the launcher that horovod brings, with its prefix of lines, and says so."""
+    """MPIJOB_SHIM=off runs the launcher that horovod brings, and says so."""
     off = (LAUNCHER, "--env=MPIJOB_SHIM=off")
     done = inside("horovodrun", "-np", "2", "echo", "hello", options=off)
 

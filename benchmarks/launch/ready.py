@@ -44,10 +44,9 @@ with open(os.path.expanduser("~/.ssh/id_rsa")) as file:
     text = file.read()
 with open(os.open(key, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
     file.write(text)
-agent = f"ssh -p 2222 -i {key} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
+agent = f"ssh -F none -p 2222 -i {key} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
 agent += " -o LogLevel=ERROR -o ConnectionAttempts=10"
 plain = {
-    "MPIJOB_SHIM": "off",
     "OMPI_MCA_plm_rsh_agent": agent,
     "PRTE_MCA_plm_ssh_agent": agent,
     "OMPI_MCA_orte_default_hostfile": "/etc/mpi/hostfile",
@@ -56,15 +55,17 @@ plain = {
 }
 rank = ("date", "+first-line %s.%N")
 ours = ("mpijob-runtime", "launch", "--report", "/tmp/report.json", "--output", "plain", "--")
+real = "/usr/lib/mpijob/openmpi/bin/mpirun"  # by its name: a path would be its prefix on all hosts
 commands = {
-    "plain": (("mpirun", "--map-by", "slot", *rank), plain),
-    "ours": ((*ours, *rank), {}),
+    "plain": (("mpirun", "--map-by", "slot", *rank), real, plain),
+    "ours": ((*ours, *rank), None, {}),
 }
 for line in sys.stdin:
-    argv, more = commands[line.strip()]
+    argv, executable, more = commands[line.strip()]
     began = time.time()
     process = subprocess.Popen(
         argv,
+        executable=executable,
         env={**os.environ, **more},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

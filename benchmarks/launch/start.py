@@ -50,7 +50,7 @@ set -e
 {WAIT_FOR_NAMES}
 key=/tmp/key.$$
 cp "$HOME/.ssh/id_rsa" $key && chmod 600 $key
-agent="ssh -p 2222 -i $key -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
+agent="ssh -F none -p 2222 -i $key -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
 agent="$agent -o LogLevel=ERROR -o ConnectionAttempts=10"
 export MPIJOB_SHIM=off
 export OMPI_MCA_plm_rsh_agent="$agent" PRTE_MCA_plm_ssh_agent="$agent"

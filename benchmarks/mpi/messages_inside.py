@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 PROGRAM = "/home/mpiuser/messages"
 KEY = "/tmp/key"
 SSH = (
-    f"ssh -p 2222 -i {KEY} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
+    f"ssh -F none -p 2222 -i {KEY} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
     " -o LogLevel=ERROR"
 )
 SECONDS = 60

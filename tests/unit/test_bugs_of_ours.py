@@ -27,8 +27,13 @@ setattr(place, name, bug)
 early.run("mpijob_runtime.cli", "main", early.NOWHERE)
 """
 
-SLEEPS = "echo $$ > {place}/pid.$RANK; echo up; [ $RANK = 0 ] || exec sleep 30"
-"""Rank 0 ends well at once, and rank 1 has still to be ended."""
+SLEEPS = """
+echo $$ > {place}/pid.$RANK
+echo up
+[ $RANK = 0 ] || exec sleep 30
+until [ -e {place}/pid.1 ]; do sleep 0.05; done
+"""
+"""Rank 0 ends well once rank 1 is there, which has still to be ended."""
 
 
 @pytest.fixture

@@ -149,7 +149,7 @@ def _binding_word(argv: Sequence[str], major: int) -> str | None:
     """Return mpirun's own option that says where ranks are bound, or None."""
     for option in read_options(argv, major=major):
         value = option.values[0].lower() if option.values else ""
-        bound = option.name in _OPTIONS or value in _PARAMETERS
+        bound = option.name in _OPTIONS or option.parameter[0] in _PARAMETERS
         if bound or (option.name in _MAPPED and ":pe=" in value):
             return str(option)
     return None

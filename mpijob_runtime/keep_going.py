@@ -47,7 +47,7 @@ def _option_asks(option: MpirunOption) -> bool:
     if option.name in _ASK:
         return True
     if option.name in _MCA_OPTIONS:
-        return len(option.values) > 1 and _asks(*option.values[:2])
+        return _asks(*option.parameter)
     directives = option.values[0].split(",") if option.values else ()
     return option.name in _RUNTIME_OPTIONS and any(map(_directs, directives))
 

@@ -73,6 +73,12 @@ class MpirunOption:
     values: tuple[str, ...] = ()
     joined: bool = False
 
+    @property
+    def parameter(self) -> tuple[str, str]:
+        """Name and value of the MCA parameter that it sets; empty if it sets none."""
+        name, value = (*self.values, "", "")[:2] if self.name in _PAIRED else ("", "")
+        return name, value
+
     def __str__(self) -> str:
         if self.joined:
             return " ".join((f"{self.word}={self.values[0]}", *self.values[1:]))

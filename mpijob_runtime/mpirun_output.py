@@ -16,7 +16,6 @@ from mpijob_runtime.mpirun_line import read_options
 from mpijob_runtime.settings import Form, Settings
 
 _STREAMS = {1: "stdout", 2: "stderr"}
-_PARAMETERS = ("mca", "gmca", "omca", "gomca", "prtemca")
 
 _TAG, _TIME, _OTHER = "tag", "timestamp", "other"
 _OPTIONS = {
@@ -146,8 +145,8 @@ def _asked(
             for directive in ",".join(option.values).split(","):
                 kind = {"tag": _TAG, "timestamp": _TIME}.get(directive.lower(), _OTHER)
                 yield kind, f"--output {directive}"
-        elif option.name in _PARAMETERS and major == 4:  # noqa: PLR2004 - 5.0 has none of them
-            name, value = (*option.values, "", "")[:2]
+        elif major == 4:  # noqa: PLR2004 - 5.0 has none of these parameters
+            name, value = option.parameter
             kind = _VARIABLES.get(name, "")
             if kind and _is_on(kind, value):
                 yield kind, str(option)

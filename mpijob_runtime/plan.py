@@ -195,8 +195,8 @@ def _unproved(
     own = [name for name in _WRAPPER_VARIABLES if name in environ]
     if any(environ[name].source == "user" for name in own):
         return f"unproved: {own[0]} was set by the user"
-    parameters = (option.values[:1] for option in read_options(arguments, major=major))
-    named = [name for (name,) in filter(None, parameters) if name in _WRAPPER_PARAMETERS]
+    parameters = (option.parameter[0] for option in read_options(arguments, major=major))
+    named = [name for name in parameters if name in _WRAPPER_PARAMETERS]
     return f"unproved: {named[0]} is on mpirun's command line" if named else None
 
 
